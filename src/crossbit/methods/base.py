@@ -1,0 +1,146 @@
+"""Method and the abilities: what a method can do is its type.
+
+The base class knows training; the protocols know use. A protocol holds methods only, never data, and the question is asked
+of the class, because an instance may own a *layer* called `embed` (docs/decisions/0002-abilities.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from crossbit.batch import Batch, Encoded, Moment, Views
+from crossbit.errors import AbilityError
+
+
+class Method(nn.Module):
+    """Base of every method: its settings, the views that it reads and the stages that it trains in.
+
+    A subclass sets `Config` (a frozen dataclass with the paper's defaults and a `small()`), takes `config` and the
+    input widths, and adds the abilities that it has.
+    """
+
+    Config: ClassVar[type]
+    reads: ClassVar[tuple[str, ...]] = ("image", "text")
+    may_read: ClassVar[tuple[str, ...]] = ()
+    stages: ClassVar[tuple[str, ...]] = ("train",)
+
+    def __init__(self, config: Any, dims: Mapping[str, tuple[int, int]]) -> None:
+        """Take the settings and, for each view that it reads, the widths (D of tokens, P of pooled)."""
+        super().__init__()
+        self.config = config
+        self.dims = dict(dims)
+
+    def after_step(self) -> None:
+        """Move what the optimiser does not: momentum copies, queues. Nothing by default."""
+
+    def groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Give parameter groups for the optimiser: one by default, weight decay only on matrices."""
+        decayed = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        return [{"params": decayed, "lr": learning_rate}, {"params": plain, "lr": learning_rate, "weight_decay": 0.0}]
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """Can be trained by gradient descent on batches of pairs."""
+
+    def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Give the loss terms by name, already weighted; each (B,) per pair, or () where pairs cannot be told apart."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Gives unit vectors, item by item: can be indexed."""
+
+    def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
+        """Give the unit embedding of each item."""
+        ...
+
+
+@runtime_checkable
+class Hashes(Protocol):
+    """Gives relaxed codes, item by item: can be indexed in bits."""
+
+    def relax(self, *views: Encoded) -> Float[Tensor, "B K"]:
+        """Give values in [-1, 1] whose signs are the code; zero counts as +1."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Scores pairs jointly: re-ranks, cannot be indexed."""
+
+    def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
+        """Give the score of every query with every item, higher is better."""
+        ...
+
+
+@runtime_checkable
+class Aligns(Protocol):
+    """Says which word looks at which region, frame or window."""
+
+    def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
+        """Give for each pair the weight of every token of `b` for every token of `a`; zero where masked."""
+        ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """Is fitted in closed form on all training rows at once."""
+
+    def fit(self, views: Mapping[str, Float[np.ndarray, "N D"]], labels: Float[np.ndarray, "N C"] | None) -> Self:
+        """Fit on pooled rows, one of each view an item."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Looks at training features once, before the first step: means, vocabularies, class counts, kept as buffers."""
+
+    def prepare(self, views: Mapping[str, Encoded], captions: Sequence[str]) -> None:
+        """See a sample of the training rows and all training captions."""
+        ...
+
+
+ABILITIES: dict[str, type] = {
+    "learns": Learns,
+    "embeds": Embeds,
+    "hashes": Hashes,
+    "scores": Scores,
+    "aligns": Aligns,
+    "fits": Fits,
+    "prepares": Prepares,
+}
+
+
+def abilities(cls: type) -> frozenset[str]:
+    """Name what the class can do, such as {"learns", "embeds"}."""
+    return frozenset(name for name, protocol in ABILITIES.items() if issubclass(cls, protocol))
+
+
+def similarity(method: Method, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
+    """Give the method's own similarity: joint score, dot of embeddings, or dot of relaxed codes over K.
+
+    Raises:
+        AbilityError: the method does none of the three.
+    """
+    if isinstance(method, Embeds) and issubclass(type(method), Embeds):
+        return method.embed(*queries) @ method.embed(*items).T
+    if isinstance(method, Scores) and issubclass(type(method), Scores):
+        return method.score(queries, items)
+    if isinstance(method, Hashes) and issubclass(type(method), Hashes):
+        a, b = method.relax(*queries), method.relax(*items)
+        return a @ b.T / a.shape[1]
+    raise AbilityError(f"`{type(method).__name__}` neither embeds, hashes nor scores, so two items cannot be compared")
+
+
+def sign(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Give the hard code, ±1; a zero becomes +1, so that there is no third symbol."""
+    return torch.where(relaxed >= 0, 1.0, -1.0)

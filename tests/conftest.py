@@ -1,0 +1,26 @@
+"""Shape checks, threads and cache for the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# every jaxtyping shape of these rooms is checked at run time while the tests run
+from jaxtyping import install_import_hook  # noqa: E402
+
+_CHECKED = ["batch", "features", "ranking", "cascade", "codes", "metrics", "nn", "methods", "strategies"]
+install_import_hook([f"crossbit.{room}" for room in _CHECKED], "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the tests' cache apart from the user's, but across runs, since converting the encoders costs half a minute."""
+    if "CROSSBIT_CACHE" not in os.environ:
+        folder = Path(__file__).parent.parent / ".crossbit" / "cache"
+        os.environ["CROSSBIT_CACHE"] = str(folder)
+    return Path(os.environ["CROSSBIT_CACHE"])
