@@ -66,7 +66,7 @@ def override(values: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a word has no `=` or no key, or a dotted key leads through a plain value.
     """
-    merged = _copy(values)
+    merged: dict[str, Any] = _copy(values)
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.strip(" ."):
