@@ -1,0 +1,176 @@
+"""Hamming distances and exact top-k on packed codes, in NumPy, block by block.
+
+Codes are read as 64-bit words and counted with `numpy.bitwise_count`. This is the plain twin that a faster kernel has to
+agree with: same rows, same order, ties by ascending row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int32, Int64, Shaped, UInt8, UInt16, UInt64
+
+from crossbit.errors import EngineError
+
+MAX_BITS = 16_376
+"""A distance must fit the upper 14 bits of a 32-bit key."""
+
+_KEY_ROW_BITS = 18  # rows of one block in a key; the other 14 bits hold the distance
+_BLOCK_PAIRS = 1 << 22  # pairs held at once: 8 MB of distances, 16 MB of keys
+_CACHE_PAIRS = 1 << 14  # pairs worked on at once: their words stay in the second-level cache
+_FEW_QUERIES = 8  # fewer do not pay for turning the words of the items around
+
+
+def words(codes: UInt8[np.ndarray, "N W"]) -> UInt64[np.ndarray, "N V"]:
+    """Read packed codes as 64-bit words: a view where the width is a multiple of 8 bytes, else a zero-filled copy."""
+    padding = -codes.shape[1] % 8
+    if padding:
+        codes = np.pad(codes, ((0, 0), (0, padding)))
+    return np.ascontiguousarray(codes).view(np.uint64)
+
+
+def hamming_block(
+    a: UInt64[np.ndarray, "Q V"], b: UInt64[np.ndarray, "N V"], out: UInt16[np.ndarray, "Q N"] | None = None
+) -> UInt16[np.ndarray, "Q N"]:
+    """Count the differing bits of every pair of word rows, as the smallest integers that hold them.
+
+    Args:
+        a: from `words`.
+        b: from `words`.
+        out: where to write, to spare the allocation.
+    """
+    result = np.empty((len(a), len(b)), np.uint16) if out is None else out
+    turned = b.T if len(a) < _FEW_QUERIES else np.ascontiguousarray(b.T)  # (V, N)
+    columns = max(1, min(len(b), _CACHE_PAIRS))
+    rows = max(1, _CACHE_PAIRS // columns)
+    differing = np.empty((rows, columns), np.uint64)
+    counts = np.empty((rows, columns), np.uint8)
+    for left in range(0, len(b), columns):
+        right = min(left + columns, len(b))
+        for top in range(0, len(a), rows):
+            bottom = min(top + rows, len(a))
+            target = result[top:bottom, left:right]
+            target[...] = 0
+            part, count = differing[: bottom - top, : right - left], counts[: bottom - top, : right - left]
+            for word in range(a.shape[1]):
+                np.bitwise_xor(a[top:bottom, word, None], turned[None, word, left:right], out=part)
+                np.bitwise_count(part, out=count)
+                target += count
+    return result
+
+
+def hamming_distances(a: UInt8[np.ndarray, "Q W"], b: UInt8[np.ndarray, "N _"]) -> Int32[np.ndarray, "Q N"]:
+    """Give the number of differing bits of every pair of packed codes.
+
+    The whole matrix is made; for galleries beyond memory use `hamming_topk`.
+
+    Raises:
+        EngineError: widths differ, or something is not packed uint8.
+    """
+    _check("hamming_distances", a, b)
+    return hamming_block(words(a), words(b)).astype(np.int32)
+
+
+def hamming_topk(
+    queries: UInt8[np.ndarray, "Q W"],
+    codes: UInt8[np.ndarray, "N _"],
+    k: int,
+    *,
+    allow: Shaped[np.ndarray, " M"] | None = None,
+) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
+    """Find for each query the k nearest codes, exactly; among equals the lower row comes first.
+
+    Works in blocks, so memory grows with Q * k and not with Q * N.
+
+    Args:
+        queries: packed codes.
+        codes: packed codes of the gallery.
+        k: how many, 1 or more. Where fewer rows exist or are allowed, the rest is row -1 at distance 8 * W + 1.
+        allow: the rows that may be found: a mask of N booleans, or row numbers in any order.
+
+    Returns:
+        Rows and distances, nearest first.
+
+    Raises:
+        EngineError: widths differ, k is below 1, codes are wider than 16,376 bits, or `allow` does not fit.
+    """
+    _check("hamming_topk", queries, codes)
+    if k < 1:
+        raise EngineError(f"hamming_topk: k is {k}, expected 1 or more")
+    allowed = allowed_rows(allow, len(codes), "hamming_topk")
+    total = len(codes) if allowed is None else len(allowed)
+    asked = words(queries)
+    block = max(1, min(total, 1 << _KEY_ROW_BITS))
+    group = max(1, _BLOCK_PAIRS // block)
+    best = np.full((len(queries), k), _far(queries.shape[1]), np.int64)
+    for start in range(0, total, block):
+        stop = min(start + block, total)
+        part = words(codes[start:stop] if allowed is None else codes[allowed[start:stop]])
+        numbers = np.arange(start, stop) if allowed is None else allowed[start:stop]
+        for top in range(0, len(asked), group):
+            near = _nearest_of_block(hamming_block(asked[top : top + group], part), k, numbers)
+            merged = np.concatenate([best[top : top + group], near], axis=1)
+            best[top : top + group] = np.sort(merged, axis=1)[:, :k]
+    rows = np.where(best == _far(queries.shape[1]), -1, best & _ROW_MASK)
+    return rows, (best >> _ROW_BITS).astype(np.int32)
+
+
+_ROW_BITS = 40
+_ROW_MASK = (1 << _ROW_BITS) - 1
+
+
+def _far(width: int) -> int:
+    """Give the key of "no row": behind every real one."""
+    return (8 * width + 1) << _ROW_BITS
+
+
+def _nearest_of_block(
+    distances: UInt16[np.ndarray, "Q N"], k: int, numbers: Int64[np.ndarray, " N"]
+) -> Int64[np.ndarray, "Q k2"]:
+    """Give the keys (distance, row) of the k nearest in a block, in no order.
+
+    Distance and place go into one integer, so that no two keys are equal and a partition leaves no choice among ties.
+    """
+    keys = distances.astype(np.uint32) << np.uint32(_KEY_ROW_BITS)
+    keys |= np.arange(distances.shape[1], dtype=np.uint32)
+    if k < keys.shape[1]:
+        keys.partition(k - 1, axis=1)
+        keys = keys[:, :k]
+    distance = (keys >> np.uint32(_KEY_ROW_BITS)).astype(np.int64)
+    place = keys & np.uint32((1 << _KEY_ROW_BITS) - 1)
+    found: np.ndarray = (distance << _ROW_BITS) | numbers[place]
+    return found
+
+
+def allowed_rows(allow: Shaped[np.ndarray, " M"] | None, rows: int, where: str) -> Int64[np.ndarray, " A"] | None:
+    """Turn a mask or a list of rows into ascending row numbers, each once; None stays None and means all.
+
+    Raises:
+        EngineError: the mask has another length, or a row does not exist.
+    """
+    if allow is None:
+        return None
+    if allow.dtype == np.bool_:
+        if allow.shape != (rows,):
+            raise EngineError(f"{where}: the mask `allow` has shape {allow.shape}, expected ({rows},)")
+        return np.flatnonzero(allow)
+    if allow.ndim != 1 or not np.issubdtype(allow.dtype, np.integer):
+        if allow.size == 0:
+            return np.empty(0, np.int64)
+        raise EngineError(f"{where}: `allow` is {allow.dtype} of shape {allow.shape}, expected a mask or row numbers")
+    numbers = np.unique(allow).astype(np.int64)
+    if len(numbers) and (numbers[0] < 0 or numbers[-1] >= rows):
+        wrong = int(numbers[0] if numbers[0] < 0 else numbers[-1])
+        raise EngineError(f"{where}: `allow` names row {wrong}, expected 0 to {rows - 1}")
+    return numbers
+
+
+def _check(where: str, a: np.ndarray, b: np.ndarray) -> None:
+    for name, codes in (("first", a), ("second", b)):
+        if codes.ndim != 2 or codes.dtype != np.uint8:
+            raise EngineError(
+                f"{where}: the {name} codes are {codes.dtype} of shape {codes.shape}, expected uint8 (N, K/8)"
+            )
+    if a.shape[1] != b.shape[1]:
+        raise EngineError(f"{where}: codes of {a.shape[1]} and of {b.shape[1]} bytes, expected the same width")
+    if a.shape[1] == 0 or 8 * a.shape[1] > MAX_BITS:
+        raise EngineError(f"{where}: codes of {8 * a.shape[1]} bits, expected 1 to {MAX_BITS}")
