@@ -1,0 +1,166 @@
+"""What the exact engines share: blocks of rows with ascending ids, a mask of the living, and the walk over them."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from crossbit.errors import EngineError
+from crossbit.ranking import Ranking
+from crossbit.search.engines.base import Row, Rows, best_of, check_rows, padded
+
+CHUNK_BYTES = 8 << 20
+"""Rows compared at a time: few enough that their float32 copy and their scores stay small beside the collection."""
+
+
+@dataclass
+class Block:
+    """Rows that came together. `rows` may be a memory map; `scales` belong to int8 rows; `alive` is None while all are."""
+
+    ids: Int64[np.ndarray, " N"]
+    rows: Rows
+    scales: Float32[np.ndarray, " N"] | None = None
+    alive: Bool[np.ndarray, " N"] | None = None
+
+    def places(self, ids: Int64[np.ndarray, " M"]) -> tuple[Int64[np.ndarray, " F"], Int64[np.ndarray, " F"]]:
+        """Say which of `ids` live here: their places in `ids`, and in this block."""
+        at = np.searchsorted(self.ids, ids)
+        at[at == len(self.ids)] = 0
+        here = self.ids[at] == ids if len(self.ids) else np.zeros(len(ids), dtype=bool)
+        if self.alive is not None:
+            here &= self.alive[at]
+        return np.flatnonzero(here), at[here]
+
+
+class ScanEngine(ABC):
+    """Compare every row with every query. `FlatEngine` and `HammingEngine` say how a row is stored and compared."""
+
+    row: ClassVar[Row]
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self.width = 0
+
+    @abstractmethod
+    def _store(self, rows: Rows) -> tuple[Rows, np.ndarray | None]:
+        """Turn rows as handed over into rows as held, with scales or None."""
+
+    @abstractmethod
+    def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
+        """Score a part of a block for every query."""
+
+    def _settings(self) -> dict[str, Any]:
+        """Give what the constructor needs to make this engine again."""
+        return {}
+
+    def add(self, ids: Int64[np.ndarray, " N"], rows: Rows) -> None:
+        """Take rows under new ids; see `Engine`."""
+        check_rows(type(self).__name__, rows, self.row, self.width)
+        if ids.dtype != np.int64 or ids.shape != (len(rows),):
+            raise EngineError(
+                f"{type(self).__name__}: {ids.shape} {ids.dtype} ids for {len(rows)} rows, expected int64"
+            )
+        order = np.argsort(ids, kind="stable")
+        held, scales = self._store(rows[order])
+        self.attach(Block(ids[order], held, scales))
+
+    def attach(self, block: Block) -> None:
+        """Take a block of stored rows as they are, such as a memory map; its ids must ascend.
+
+        Raises:
+            EngineError: ids do not ascend, are negative, or are held already.
+        """
+        if not len(block.ids):
+            return
+        if block.ids[0] < 0 or (len(block.ids) > 1 and not np.all(block.ids[1:] > block.ids[:-1])):
+            raise EngineError(
+                f"{type(self).__name__}: an id is negative or stands twice, expected each once, from 0 on"
+            )
+        living = block.ids if block.alive is None else block.ids[block.alive]
+        for other in self._blocks:
+            overlap = len(living) and other.ids[0] <= living[-1] and living[0] <= other.ids[-1]
+            if overlap and len(taken := other.places(living)[0]):
+                raise EngineError(f"{type(self).__name__}: id {living[taken[0]]} is held already", "remove it first")
+        self.width = self.width or block.rows.shape[1]
+        self._blocks.append(block)
+
+    def remove(self, ids: Int64[np.ndarray, " M"]) -> int:
+        """Forget ids and say how many were held."""
+        count = 0
+        for block in self._blocks:
+            _, at = block.places(np.unique(ids))
+            if len(at):
+                alive = np.ones(len(block.ids), dtype=bool) if block.alive is None else block.alive.copy()
+                alive[at] = False
+                block.alive = alive
+                count += len(at)
+        return count
+
+    def search(self, rows: Rows, k: int, allow: Int64[np.ndarray, " M"] | None = None) -> Ranking:
+        """Give the k best of every query by comparing all rows; see `Engine`."""
+        check_rows(f"{type(self).__name__}.search", rows, self.row, self.width)
+        if k < 1:
+            raise EngineError(f"{type(self).__name__}.search: k is {k}, expected 1 or more")
+        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
+        for block in self._blocks:
+            for part in self._parts(block, allow):
+                scores, ids = self._compare(rows, block, part), block.ids[part]
+                if isinstance(part, slice) and block.alive is not None:
+                    scores = np.where(block.alive[part], scores, np.float32(-np.inf))
+                for query, (before, who) in enumerate(best):
+                    near, near_ids = best_of(scores[query], ids, k)
+                    best[query] = best_of(np.concatenate([before, near]), np.concatenate([who, near_ids]), k)
+        return padded(best, k)
+
+    def _parts(self, block: Block, allow: np.ndarray | None) -> Iterator[slice | np.ndarray]:
+        """Walk through a block in chunks: all rows in place, or only those that are allowed."""
+        chunk = max(1, CHUNK_BYTES // (self.width * np.dtype(self.row).itemsize))
+        if allow is None:
+            yield from (slice(start, start + chunk) for start in range(0, len(block.ids), chunk))
+            return
+        inside = allow[np.searchsorted(allow, block.ids[0]) : np.searchsorted(allow, block.ids[-1], side="right")]
+        at = block.places(inside)[1]
+        yield from (at[start : start + chunk] for start in range(0, len(at), chunk))
+
+    def __len__(self) -> int:
+        return sum(len(b.ids) if b.alive is None else int(np.count_nonzero(b.alive)) for b in self._blocks)
+
+    def save(self, folder: Path) -> None:
+        """Write the living rows as `ids.npy`, `rows.npy`, `scales.npy` and `engine.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        living = [(b, slice(None) if b.alive is None else np.flatnonzero(b.alive)) for b in self._blocks]
+        np.save(folder / "ids.npy", np.concatenate([b.ids[at] for b, at in living] or [np.empty(0, np.int64)]))
+        if living:
+            np.save(folder / "rows.npy", np.concatenate([b.rows[at] for b, at in living]))
+        if scales := [b.scales[at] for b, at in living if b.scales is not None]:
+            np.save(folder / "scales.npy", np.concatenate(scales))
+        (folder / "engine.json").write_text(json.dumps({"engine": type(self).__name__, **self._settings()}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open what `save` wrote; rows stay on disk and are mapped.
+
+        Raises:
+            EngineError: another engine wrote the folder, or there is none.
+        """
+        card = folder / "engine.json"
+        settings = json.loads(card.read_text()) if card.is_file() else {}
+        if settings.pop("engine", None) != cls.__name__:
+            raise EngineError(f"{folder}: holds no {cls.__name__}, expected what its `save` wrote")
+        engine = cls(**settings)
+        ids = np.load(folder / "ids.npy", allow_pickle=False)
+        if len(ids):
+            rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
+            scales = np.load(folder / "scales.npy", allow_pickle=False) if (folder / "scales.npy").is_file() else None
+            if len(ids) > 1 and not np.all(ids[1:] > ids[:-1]):
+                order = np.argsort(ids)
+                ids, rows, scales = ids[order], rows[order], None if scales is None else scales[order]
+            engine.attach(Block(ids, rows, scales))
+        return engine
