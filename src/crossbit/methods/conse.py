@@ -1,0 +1,155 @@
+"""ConSE: a classifier's opinion, read as words. Search by words with nothing trained.
+
+Source: Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014.
+
+    image pooled (B, P) -> classifier -> softmax (B, 1000) -> the 20 likeliest (B, 20), weights summing to 1
+                        -> weighted mean of those classes' name embeddings (B, E) -> unit
+    text pooled (B, E)  -> unit -> minus the mean name embedding -> unit
+
+What it can see: the thousand kinds of things of ImageNet (animals, above all dogs; vehicles, tools, food, furniture, clothes,
+buildings) and what lies between them in the text encoder's space. What it cannot: colours, counts, places of things, actions,
+people, drawn symbols, written words; "a red car" is found as a car. In other languages it is as good as the text encoder.
+
+From the paper: the convex combination of the T likeliest classes' embeddings (equation 2), T up to 10; cosine to the query.
+Our reconstruction: a multilingual sentence encoder instead of word vectors, so any language can ask. A class's embedding is the
+mean over all its WordNet synonyms. Everything is centred on the mean over the class names, because that encoder's raw cosines
+are crowded between 0.7 and 0.9. T is 20: with names that have a common meaning, more of the classifier's doubt is useful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - as everybody calls it
+
+from crossbit.batch import Encoded
+from crossbit.data.imagenet import imagenet_classes
+from crossbit.encoders.base import Encoder
+from crossbit.errors import ConfigError
+from crossbit.methods.base import Method
+
+CHUNK = 64
+"""Names encoded at a time."""
+
+
+@dataclass(frozen=True)
+class ConSEConfig:
+    """Settings of ConSE.
+
+    Args:
+        top: how many of the likeliest classes are averaged (T of the paper).
+        temperature: divides the classifier's logits; below 1 trusts the first class more.
+        synonyms: a class is embedded as the mean of "all" its names, or by its "first".
+        classes: how many classes the classifier has.
+    """
+
+    top: int = 20
+    temperature: float = 1.0
+    synonyms: Literal["all", "first"] = "all"
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top <= self.classes:
+            raise ConfigError(f"conse: top is {self.top}, expected 1 to {self.classes}, the number of classes")
+        if not self.temperature > 0:
+            raise ConfigError(f"conse: temperature is {self.temperature}, expected more than 0")
+        if self.synonyms not in ("all", "first"):
+            raise ConfigError(f"conse: synonyms is {self.synonyms!r}, expected 'all' or 'first'")
+
+    @classmethod
+    def small(cls) -> ConSEConfig:
+        """Give the settings for two cores: the same, since nothing is trained."""
+        return cls()
+
+
+class ConSE(Method):
+    """Place an image between the names of the classes that the classifier takes it for.
+
+    All that it knows lies in buffers: random until `build` or a model folder fills them.
+    """
+
+    Config = ConSEConfig
+
+    weight: Tensor
+    bias: Tensor
+    names: Tensor
+    centre: Tensor
+
+    def __init__(self, config: ConSEConfig, dims: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__(config, dims)
+        width = dims["text"][1]
+        self.register_buffer("weight", torch.randn(config.classes, dims["image"][1]))
+        self.register_buffer("bias", torch.zeros(config.classes))
+        self.register_buffer("names", F.normalize(torch.randn(config.classes, width), dim=-1))
+        self.register_buffer("centre", torch.zeros(width))
+
+    def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
+        """Give the unit embedding of images or texts in the text encoder's centred space."""
+        (view,) = views
+        if view.modality == "image":
+            return F.normalize(self.blend(view.pooled), dim=-1)
+        return F.normalize(F.normalize(view.pooled, dim=-1) - self.centre, dim=-1)
+
+    def blend(self, pooled: Float[Tensor, "B P"]) -> Float[Tensor, "B E"]:
+        """Give the convex combination of the likeliest classes' names, not yet at length 1."""
+        logits = pooled @ self.weight.T + self.bias  # (B, classes)
+        likely, which = (logits / self.config.temperature).softmax(dim=-1).topk(self.config.top, dim=-1)  # (B, top)
+        share = likely / likely.sum(dim=-1, keepdim=True)
+        blended: Tensor = (share[..., None] * self.names[which]).sum(dim=1)
+        return blended
+
+
+def build(
+    text_encoder: Encoder,
+    *,
+    classifier: tuple[Float[np.ndarray, "C P"], Float[np.ndarray, " C"]] | None = None,
+    config: ConSEConfig | None = None,
+) -> ConSE:
+    """Make a ready ConSE: embed the names of the ImageNet classes with a text encoder.
+
+    Args:
+        text_encoder: whose languages will be the languages of the queries.
+        classifier: weight and bias of the last layer, on the image encoder's pooled features; by default the packaged one.
+        config: the paper's settings by default.
+
+    Raises:
+        ConfigError: the classifier has not the thousand classes of ImageNet.
+    """
+    config = config or ConSEConfig()
+    if classifier is None:
+        from crossbit.encoders import image  # late: a model folder brings its own copy and needs no packaged weights
+
+        classifier = image.classifier()
+    weight, bias = classifier
+    classes = imagenet_classes()
+    if not len(weight) == len(bias) == config.classes == len(classes):
+        raise ConfigError(
+            f"conse: a classifier of {len(weight)} classes and settings for {config.classes}, expected {len(classes)}"
+        )
+    spoken = [c.names if config.synonyms == "all" else c.names[:1] for c in classes]
+    rows = _unit_rows(text_encoder, [name for names in spoken for name in names])
+    centre = rows.mean(axis=0)
+    ends = np.cumsum([len(names) for names in spoken])
+    means = [part.mean(axis=0) for part in np.split(rows - centre, ends[:-1])]
+    card = text_encoder.describe()
+    method = ConSE(config, {"image": (weight.shape[1],) * 2, "text": (card.dim, card.pooled_dim)})
+    state = {"weight": weight, "bias": bias, "names": np.stack(means), "centre": centre}
+    method.load_state_dict({name: torch.from_numpy(np.array(rows, np.float32)) for name, rows in state.items()})
+    return method.eval()
+
+
+def _unit_rows(encoder: Encoder, texts: list[str]) -> Float[np.ndarray, "N E"]:
+    """Embed texts at length 1, the shortest first, so that a chunk holds little padding."""
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    rows = np.zeros((len(texts), encoder.describe().pooled_dim), dtype=np.float32)
+    for start in range(0, len(order), CHUNK):
+        chunk = order[start : start + CHUNK]
+        rows[chunk] = encoder.encode(encoder.prepare([texts[place] for place in chunk])).pooled
+    unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
