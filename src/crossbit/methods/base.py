@@ -7,7 +7,7 @@ of the class, because an instance may own a *layer* called `embed` (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class Aligns(Protocol):
 class Fits(Protocol):
     """Is fitted in closed form on all training rows at once."""
 
-    def fit(self, views: Mapping[str, Float[np.ndarray, "N D"]], labels: Float[np.ndarray, "N C"] | None) -> Self:
+    def fit(self, views: Mapping[str, Float[np.ndarray, "N D"]], labels: Float[np.ndarray, "N C"] | None) -> Fits:
         """Fit on pooled rows, one of each view an item."""
         ...
 

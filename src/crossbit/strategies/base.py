@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -35,6 +35,7 @@ class PairEvidence:
             )
 
 
+@runtime_checkable
 class Learner(Protocol):
     """A method as a strategy sees it: something with losses. The two rooms share a floor and do not import each other."""
 
