@@ -1,0 +1,91 @@
+"""Losses of pairs: similarity matrix in, one value per pair out.
+
+Rows are items, columns captions, positives on the diagonal. Other rows that show the same item (`positives`) are never
+negatives: with several captions an item this is the dominant error on small data.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+NEVER = -1e4
+"""A similarity that no item reaches, finite so that no gradient turns into NaN."""
+
+
+def soft_margin(margin: float, correspondence: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """Shrink the margin of pairs that are believed less: `margin * (10^y - 1) / 9`.
+
+    Source: NCR (Huang and others, NeurIPS 2021), equation of the soft margin.
+    """
+    return margin * (10.0**correspondence - 1.0) / 9.0
+
+
+def hinge(
+    similarity: Float[Tensor, "B B"],
+    positives: Bool[Tensor, "B B"],
+    margin: float | Float[Tensor, " B"] = 0.2,
+    hardest: bool = True,
+) -> Float[Tensor, " B"]:
+    """Give the hinge triplet loss of each pair, both directions added.
+
+    Args:
+        similarity: of every item with every caption, in [-1, 1].
+        positives: True where row and column show the same item.
+        margin: one for all, or one a pair.
+        hardest: count the hardest negative alone; else the mean of all negatives, the safe start of training.
+
+    Source: VSE++ (Faghri and others, BMVC 2018), equations 5 and 6; our mean over pairs is taken outside, theirs is a sum.
+    """
+    diagonal = similarity.diagonal()
+    wide = margin if isinstance(margin, float) else margin[:, None]
+    item_to_text = (wide + similarity - diagonal[:, None]).clamp(min=0).masked_fill(positives, 0)
+    text_to_item = (wide + similarity.T - diagonal[:, None]).clamp(min=0).masked_fill(positives, 0)
+    if hardest:
+        return item_to_text.amax(1) + text_to_item.amax(1)
+    negatives = (~positives).sum(1).clamp(min=1)
+    return (item_to_text.sum(1) + text_to_item.sum(1)) / negatives
+
+
+def info_nce(
+    similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"], inverse_temperature: float | Tensor
+) -> Float[Tensor, " B"]:
+    """Give the cross-entropy of finding the partner, mean of both directions; other positives are left out.
+
+    Source: InfoNCE (van den Oord and others, 2018) in the symmetric form of CLIP.
+    """
+    others = positives & ~torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    logits = (similarity * inverse_temperature).masked_fill(others, NEVER)
+    forward = torch.logsumexp(logits, 1) - logits.diagonal()
+    backward = torch.logsumexp(logits, 0) - logits.diagonal()
+    return 0.5 * (forward + backward)
+
+
+def quantisation(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+    """Give each row's mean squared distance to its own sign: what rounding to bits will cost."""
+    return (relaxed - torch.where(relaxed >= 0, 1.0, -1.0)).square().mean(1)
+
+
+def bit_balance(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+    """Give the mean over bits of the squared mean of the bit: zero when every bit splits the batch in halves."""
+    return relaxed.mean(0).square().mean()
+
+
+def bit_correlation(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
+    """Give the squared distance of the bits' second moments from the identity, over K^2."""
+    bits = relaxed.shape[1]
+    moments = relaxed.T @ relaxed / len(relaxed)
+    return (moments - torch.eye(bits, device=relaxed.device)).square().sum() / bits**2
+
+
+def ramp(progress: float, until: float) -> float:
+    """Rise linearly from 0 to 1 over the first part of training, then stay."""
+    return 1.0 if until <= 0 else min(1.0, max(0.0, progress / until))
+
+
+def inverse_temperature(log_scale: Tensor) -> Tensor:
+    """Give exp(log_scale), clamped to [1, 100] so that it can neither vanish nor explode."""
+    return log_scale.clamp(0.0, math.log(100.0)).exp()

@@ -1,0 +1,61 @@
+"""Pooling: from tokens to one vector, blind to padding."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Pool = Literal["first", "mean", "max", "gpo"]
+
+
+def masked_mean(tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+    """Average the real tokens; a row without any gives zero."""
+    weight = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def masked_max(tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+    """Take the largest value of every channel among the real tokens; a row without any gives zero."""
+    filled = tokens.masked_fill(~mask.unsqueeze(-1), -math.inf).amax(1)
+    return filled.masked_fill(~mask.any(1, keepdim=True), 0.0)
+
+
+class GPO(nn.Module):
+    """Generalised pooling: every channel is sorted, the ranks get learned weights that depend on the number of tokens.
+
+    Source: VSE-infinity (Chen and others, CVPR 2021), section 3.2. Ranks are coded by sinusoids of width 32, read by a
+    bidirectional GRU, turned into a softmax over the valid ranks.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.width = width
+        self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
+        self.weigh = nn.Linear(width, 1, bias=False)
+
+    def forward(self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        """Pool (B, L, D) to (B, D); a row without any token gives zero."""
+        lengths = mask.sum(1)
+        weights = self._weights(lengths.clamp(min=1), tokens.shape[1])
+        # padding sorts to the end, where its weight is 0, and is then set to 0 since 0 * -inf is NaN
+        filled = tokens.masked_fill(~mask.unsqueeze(-1), -math.inf).sort(1, descending=True).values
+        filled = filled.masked_fill(~torch.isfinite(filled), 0.0)
+        return (filled * weights.unsqueeze(-1)).sum(1)
+
+    def _weights(self, lengths: Tensor, longest: int) -> Float[Tensor, "B L"]:
+        rank = torch.arange(longest, device=lengths.device, dtype=torch.float32)
+        half = torch.arange(0, self.width, 2, device=lengths.device, dtype=torch.float32)
+        angle = rank[:, None] * torch.exp(-half * (math.log(10_000.0) / self.width))
+        code = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)  # (L, width)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            code.expand(len(lengths), -1, -1), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=longest)
+        both = (states[..., : self.width] + states[..., self.width :]) / 2
+        scores = self.weigh(both).squeeze(-1) / 0.1
+        valid = rank[None, :] < lengths[:, None]
+        return torch.softmax(scores.masked_fill(~valid, -1e4), 1)
