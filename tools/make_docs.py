@@ -1,0 +1,113 @@
+"""Write what of docs/ comes from the code: the reference of the command line and the head of each method's page.
+
+python tools/make_docs.py            write
+python tools/make_docs.py --check    only say what differs, exit 1 if anything does
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from crossbit.cli.reference import reference
+from crossbit.methods import METHODS
+from crossbit.methods.base import abilities
+
+ROOT = Path(__file__).parent.parent
+END = "<!-- end of what `make docs` writes; below is by hand -->"
+
+
+def head(name: str) -> str:
+    """Give the generated part of a method's page: docstring, abilities, settings, claims."""
+    module_name, class_name = METHODS[name].split(":")
+    module = import_module(module_name)
+    cls = getattr(module, class_name)
+    title, _, text = inspect.cleandoc(module.__doc__ or "").partition("\n\n")
+    lines = [f"# {name}", "", title, "", text, ""]
+    lines += [f"Reads {', '.join(cls.reads)}" + (f"; may read {', '.join(cls.may_read)}" if cls.may_read else "") + "."]
+    lines += [f"Abilities: {', '.join(sorted(abilities(cls)))}.", "", "## Settings", "", *settings(cls.Config)]
+    return "\n".join([*lines, "", "## Claims", "", *claims(name), "", END, ""])
+
+
+def settings(config: type) -> list[str]:
+    """Give a table of the fields: the paper's default, the small setting, what it means."""
+    fields = dataclasses.fields(config)
+    if not fields:
+        return ["None."]
+    usual, small, meaning = config(), config.small(), meanings(config)  # type: ignore[attr-defined]
+    rows = ["| field | default | small | |", "|---|---|---|---|"]
+    for field in fields:
+        values = (repr(getattr(of, field.name)) for of in (usual, small))
+        rows.append(f"| {field.name} | " + " | ".join(values) + f" | {meaning.get(field.name, '')} |")
+    return rows
+
+
+def meanings(config: type) -> dict[str, str]:
+    """Read the Args section of the settings' docstring."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(config.__doc__ or "").partition("Args:\n")[2].splitlines():
+        indent = len(line) - len(line.lstrip())
+        if not line.strip() or indent == 0:
+            break
+        if indent == 4:
+            name, _, found[name] = (part.strip() for part in line.partition(":"))
+        else:
+            found[name] += " " + line.strip()
+    return found
+
+
+def claims(name: str) -> list[str]:
+    """Give a table of the checks in results/claims/NAME.json."""
+    path = ROOT / "results" / "claims" / f"{name}.json"
+    if not path.is_file():
+        return [
+            "No claim file: nothing is trained, so nothing is claimed." if "learns" not in can(name) else "None yet."
+        ]
+    claim = json.loads(path.read_text(encoding="utf-8"))
+    rows = ["| claim | ours | against | difference | 95 % | verdict |", "|---|---|---|---|---|---|"]
+    for check in claim["checks"]:
+        ours, base = (sum(check[key]) / len(check[key]) for key in ("ours", "baseline"))
+        low, high = check["ci95"]
+        rows.append(
+            f"| {check['claim']} | {ours:.1f} | {check['baseline_name']} {base:.1f} | {check['difference']:+.1f} | "
+            f"[{low:.1f}, {high:.1f}] | {check['verdict']} |"
+        )
+    return [*rows, "", f"Written by `{claim['checks'][0]['command']}`."]
+
+
+def can(name: str) -> frozenset[str]:
+    """Name the abilities of a method of the table."""
+    module_name, class_name = METHODS[name].split(":")
+    return abilities(getattr(import_module(module_name), class_name))
+
+
+def pages() -> dict[Path, str]:
+    """Give every generated file with its content; what people wrote below a head stays."""
+    made = {ROOT / "docs" / "reference" / "cli.md": reference()}
+    for name in METHODS:
+        path = ROOT / "docs" / "methods" / f"{name}.md"
+        own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else "\n## Findings\n\n"
+        made[path] = head(name) + own
+    return made
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or only compare them."""
+    differing = [
+        path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in differing:
+        print(path.relative_to(ROOT))
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(pages()[path], encoding="utf-8")
+    return int(bool(differing) and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
