@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -51,7 +51,7 @@ class VSEPPConfig:
     dropout: float = 0.0
 
     @classmethod
-    def small(cls) -> Self:
+    def small(cls) -> VSEPPConfig:
         """Give the setting for two cores and a few thousand pairs."""
         return cls(width=256, dropout=0.2)
 
