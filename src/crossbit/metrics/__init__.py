@@ -1,0 +1,76 @@
+"""Measures of retrieval: NumPy in, one value a query out, exact under ties."""
+
+from crossbit.metrics.blocks import standings_both_ways, standings_from_rows
+from crossbit.metrics.hashing import (
+    Balls,
+    Curve,
+    balls,
+    mean_average_precision,
+    mean_of_answerable,
+    precision_of_first_hits,
+    precision_recall_curve,
+    precision_within_radius,
+)
+from crossbit.metrics.relevance import Relevance, Relevant, SharedLabels, as_relevance
+from crossbit.metrics.retrieval import (
+    average_precision,
+    first_rank,
+    map_at_r,
+    mean_rank,
+    median_rank,
+    precision_at_n,
+    r_precision,
+    recall_at_k,
+    relevant_recall_at_k,
+    rsum,
+)
+from crossbit.metrics.significance import (
+    Difference,
+    Interval,
+    Term,
+    bootstrap_interval,
+    holm,
+    paired_difference,
+    sign_flip_test,
+    statistic,
+)
+from crossbit.metrics.standings import Standings, Ties, join, standings
+
+__all__ = [
+    "Balls",
+    "Curve",
+    "Difference",
+    "Interval",
+    "Relevance",
+    "Relevant",
+    "SharedLabels",
+    "Standings",
+    "Term",
+    "Ties",
+    "as_relevance",
+    "average_precision",
+    "balls",
+    "bootstrap_interval",
+    "first_rank",
+    "holm",
+    "join",
+    "map_at_r",
+    "mean_average_precision",
+    "mean_of_answerable",
+    "mean_rank",
+    "median_rank",
+    "paired_difference",
+    "precision_at_n",
+    "precision_of_first_hits",
+    "precision_recall_curve",
+    "precision_within_radius",
+    "r_precision",
+    "recall_at_k",
+    "relevant_recall_at_k",
+    "rsum",
+    "sign_flip_test",
+    "standings",
+    "standings_both_ways",
+    "standings_from_rows",
+    "statistic",
+]
