@@ -74,9 +74,13 @@ class Case:
             cast(Fits, method).fit(views, labels)
         return method
 
-    def batch(self, rows: int = 8, *, dims: Dims | None = None, seed: int = 1) -> Batch:
-        """Make random pairs; `seed` tells one batch from another."""
-        return toy_batch(dims or self.dims, rows, 1000 * self.seed + seed)
+    def batch(self, rows: int = 8, *, dims: Dims | None = None, seed: int = 1, regions: bool = False) -> Batch:
+        """Make random pairs; `seed` tells one batch from another.
+
+        Args:
+            regions: images have regions instead of a square grid. Only those can be padded: a grid's length is its shape.
+        """
+        return toy_batch(dims or self.dims, rows, 1000 * self.seed + seed, regions)
 
     def each_view(self, method: Method, batch: Batch) -> Iterator[tuple[str, Callable[[Encoded], Tensor], Encoded]]:
         """Give what works item by item, as ("embed(image)", function, view)."""

@@ -43,6 +43,7 @@ def gives_terms_per_pair(case: Case) -> bool:
         if not total(terms).requires_grad:
             case.fail(f"terms of stage {moment.stage!r} have no gradient, expected at least one that has")
     order = torch.tensor([3, 0, 7, 1, 6, 2, 5, 4])
+    batch = case.batch(regions=True)
     padded = with_views(batch, {name: with_padding(view) for name, view in batch.views.items()})
     for moment in moments(case):
         certain = _eval_terms(case, method, batch, moment)

@@ -35,9 +35,12 @@ def toy_dims(views: Iterable[str]) -> dict[str, tuple[int, int]]:
     return dict(zip(views, WIDTHS, strict=False))
 
 
-def toy_view(name: str, widths: tuple[int, int], rows: int, generator: torch.Generator, length: int = 6) -> Encoded:
-    """Make a view with random tokens; texts differ in length, grids and frames do not."""
+def toy_view(
+    name: str, widths: tuple[int, int], rows: int, generator: torch.Generator, regions: bool = False
+) -> Encoded:
+    """Make a view with random tokens: texts of up to 6, images of 9 in a square grid or of 5 regions, else 6."""
     modality = cast(Modality, name if name in MODALITIES else "text")
+    length = (5 if regions else 9) if modality == "image" else 6
     mask = torch.ones(rows, length, dtype=torch.bool)
     if modality == "text":
         mask = torch.arange(length) < torch.randint(2, length + 1, (rows, 1), generator=generator)
@@ -45,10 +48,10 @@ def toy_view(name: str, widths: tuple[int, int], rows: int, generator: torch.Gen
     return Encoded(modality, tokens, mask, torch.randn(rows, widths[1], generator=generator))
 
 
-def toy_batch(dims: Dims, rows: int, seed: int) -> Batch:
+def toy_batch(dims: Dims, rows: int, seed: int, regions: bool = False) -> Batch:
     """Make a batch in which every row is an item of its own, with three labels."""
     generator = torch.Generator().manual_seed(seed)
-    views = {name: toy_view(name, widths, rows, generator) for name, widths in dims.items()}
+    views = {name: toy_view(name, widths, rows, generator, regions) for name, widths in dims.items()}
     labels = torch.randint(0, 2, (rows, 3), generator=generator).float()
     return Batch(views, torch.arange(rows), torch.arange(rows), labels)
 

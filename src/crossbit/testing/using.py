@@ -113,7 +113,7 @@ def treats_items_one_by_one(case: Case) -> bool:
 @torch.no_grad()
 def ignores_padding(case: Case) -> bool:
     """Append masked tokens full of rubbish."""
-    method, batch = case.make().eval(), case.batch()
+    method, batch = case.make().eval(), case.batch(regions=True)
     padded = with_views(batch, {name: with_padding(view) for name, view in batch.views.items()})
     before, after = outputs(case, method, batch), outputs(case, method, padded)
     for name, values in before.items():
