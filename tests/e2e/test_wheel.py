@@ -1,0 +1,98 @@
+"""The wheel, not the checkout: built from a copy of the sources, installed into an empty venv, and used there.
+
+The venv has no packages of its own but the wheel; the dependencies are those of the running interpreter, seen through a path
+file. Path files inside that folder are not followed, so the editable install of the checkout stays out of sight.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> str:
+    """Run a program in a folder that has nothing to do with the checkout, and give what it prints."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**inherited, "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy, so that no build folder is left in the checkout or taken from it."""
+    copy = tmp_path_factory.mktemp("sources")
+    for name in SOURCES:
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist", copy, folder=copy)
+    (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the `bin` folder of a venv that has the wheel and nothing else of its own."""
+    home = tmp_path_factory.mktemp("installed") / "venv"
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, folder=home)
+    own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=home).strip())
+    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return python.parent
+
+
+def test_wheel_holds_every_module_and_all_data(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    sources = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src" / "crossbit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if ".dist-info/" not in name} == sources
+    information = {name.partition(".dist-info/")[2] for name in names - sources}
+    assert {"licenses/LICENSE", "licenses/NOTICE", "entry_points.txt", "METADATA"} <= information
+
+
+def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
+    place, version = run(
+        installed / "python",
+        "-c",
+        "import crossbit; print(crossbit.__file__); print(crossbit.__version__)",
+        folder=tmp_path,
+    ).split()
+    assert Path(place).is_relative_to(installed.parent.resolve())
+    assert not Path(place).is_relative_to(ROOT)
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_package_data_come_along(installed: Path, tmp_path: Path) -> None:
+    program = "from crossbit.data.imagenet import imagenet_classes; print(imagenet_classes()[954].names[0])"
+    assert run(installed / "python", "-c", program, folder=tmp_path).strip() == "banana"
+
+
+def test_commands_run(installed: Path, tmp_path: Path) -> None:
+    methods = run(installed / "crossbit", "methods", folder=tmp_path)
+    assert all(name in methods for name in ("clip", "conse", "fgcmh", "vsepp"))
+    assert "0.1.0" in run(
+        installed / "crossbit", "doctor", folder=tmp_path, CROSSBIT_CACHE=os.environ["CROSSBIT_CACHE"]
+    )
