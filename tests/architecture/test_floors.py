@@ -12,11 +12,12 @@ from architecture.sources import Import, _walk, files, imports, module_of, room
 
 FLOORS = (
     {"errors", "cachedir"},
-    {"features", "ranking", "media", "codes"},
+    {"features", "ranking", "media", "codes", "modelcard"},
     {"batch"},
     {"nn", "metrics", "cascade", "config"},
     {"data", "encoders"},
     {"methods", "strategies"},
+    {"heads"},
     {"model", "testing"},
     {"training", "evaluation", "search"},
     {"cli", "server"},

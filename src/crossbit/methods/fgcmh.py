@@ -17,7 +17,7 @@ From its closest public relative, TERN (Messina and others, ICPR 2020): depth, h
 reasoning weights, hinge with the hardest negative and margin 0.2.
 Our reconstruction: the hash head, the loss on codes and its weights, mean negatives first, learned row and column positions for
 the cells of a grid (a grid has no boxes), LayerNorm after the projections (so that shared weights see one scale), inputs
-standardised by the training rows, the encoder's own summary added to the first token (`summary`), and one dense embedding
+standardised by the training rows, the encoder's own summary corrected by the reasoning (`summary`), and one dense embedding
 beside the code from the same run. The text side is whatever text encoder the model names; BERT-like by default.
 """
 
@@ -26,8 +26,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -42,6 +43,8 @@ from crossbit.nn.pooling import GPO, Pool, masked_max, masked_mean
 from crossbit.nn.standardise import Standardise
 
 LARGEST_GRID = 32
+FIRST_GATE = 0.2
+FIRST_SCALE = math.log(1 / 0.07)
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ class FGCMHConfig:
         heads: attention heads.
         hidden: width of the two-layer networks inside the transformers.
         dropout: inside the transformers.
-        input_dropout: on the tokens and summaries that the encoders hand over.
+        input_dropout: share of input channels that a training step leaves out, of tokens and summaries alike.
         norm_first: LayerNorm before instead of after each block.
         grid: average an image grid down to this many cells a side; 0 keeps it.
-        summary: add the encoder's pooled vector, projected, to the first token.
+        summary: show the encoder's pooled vector, projected, to the first token, and let what is reasoned correct it through
+            a gate that starts nearly closed; without it the global feature is the reasoned token alone, as in TERN.
         pool: how tokens become the global feature; "first" is the CLS token.
         hash: how the sign is relaxed.
         loss: "hinge" (hardest negative) or "infonce".
@@ -95,7 +99,7 @@ class FGCMHConfig:
     mean_negatives: float = 0.05
 
     @classmethod
-    def small(cls) -> Self:
+    def small(cls) -> FGCMHConfig:
         """Give the setting for two cores and a few thousand pairs."""
         return cls(
             width=256,
@@ -140,11 +144,13 @@ class FGCMH(Method):
         if config.summary:
             self.standardise.update({f"{view}_pooled": Standardise(dims[view][1]) for view in self.reads})
             self.summarise = nn.ModuleDict({view: nn.Linear(dims[view][1], width) for view in self.reads})
+            self.gate = nn.Parameter(torch.full((width,), FIRST_GATE))
         self.gpo = nn.ModuleDict({view: GPO() for view in self.reads} if config.pool == "gpo" else {})
         self.hash = nn.ModuleDict({view: HashHead(width, config.bits, config.hash) for view in self.reads})
-        self.drop = nn.Dropout(config.input_dropout)
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = nn.ParameterDict(
+                {kind: nn.Parameter(torch.tensor(FIRST_SCALE)) for kind in ("code", "dense")}
+            )
 
     def prepare(self, views: Mapping[str, Encoded], captions: Sequence[str]) -> None:
         """Learn mean and spread of tokens and summaries."""
@@ -171,8 +177,8 @@ class FGCMH(Method):
         dense = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
         code = image_code @ text_code.T / config.bits
         return {
-            "code": self._rank(code, positives, batch, moment),
-            "dense": config.dense_weight * self._rank(dense, positives, batch, moment),
+            "code": self._rank("code", code, positives, batch, moment),
+            "dense": config.dense_weight * self._rank("dense", dense, positives, batch, moment),
             "quantisation": config.quantisation_weight
             * ramp(moment.progress, 1 / 3)
             * (quantisation(image_code) + quantisation(text_code)),
@@ -180,44 +186,49 @@ class FGCMH(Method):
         }
 
     def _rank(
-        self, similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"], batch: Batch, moment: Moment
+        self, kind: str, similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"], batch: Batch, moment: Moment
     ) -> Float[Tensor, " B"]:
         if self.config.loss == "infonce":
-            return info_nce(similarity, positives, inverse_temperature(self.log_scale))
+            return info_nce(similarity, positives, inverse_temperature(self.log_scale[kind]))
         margin: float | Tensor = self.config.margin
         if batch.correspondence is not None:
             margin = soft_margin(self.config.margin, batch.correspondence)
         return hinge(similarity, positives, margin, moment.progress >= self.config.mean_negatives)
 
     def _global(self, view: Encoded) -> Float[Tensor, "B W"]:
-        tokens, mask = (self._refined if view.modality == "image" else self._words)(view)
+        tokens, mask = self._refined(view) if view.modality == "image" else self._words(view)
         tokens = self.align[view.modality](tokens)
-        if self.config.summary:
-            summary = self.summarise[view.modality](self._standard(view, "pooled"))
-            tokens = torch.cat([tokens[:, :1] + summary[:, None], tokens[:, 1:]], 1)
-        tokens = self.reason[0 if self.config.share_reasoning or view.modality == "image" else 1](tokens, mask)
-        return self._pool(view.modality, tokens, mask)
+        reason = self.reason[0 if self.config.share_reasoning or view.modality == "image" else 1]
+        if not self.config.summary:
+            return self._pool(view.modality, reason(tokens, mask), mask)
+        summary = self.summarise[view.modality](self._standard(f"{view.modality}_pooled", view.pooled))
+        tokens = torch.cat([tokens[:, :1] + summary[:, None], tokens[:, 1:]], 1)
+        out: Tensor = summary + self.gate * self._pool(view.modality, reason(tokens, mask), mask)
+        return out
 
     def _refined(self, view: Encoded) -> tuple[Tensor, Tensor]:
-        tokens, mask = self._standard(view, "tokens"), view.mask
+        tokens, mask = view.tokens, view.mask
         side = math.isqrt(tokens.shape[1])
-        if side * side == tokens.shape[1] and side > 1:
+        if side > 1 and side * side == tokens.shape[1]:
             tokens, mask, side = _coarser(tokens, mask, side, self.config.grid)
             place = torch.arange(side, device=tokens.device)
             position = (self.rows(place)[:, None] + self.columns(place)[None, :]).flatten(0, 1)  # (side * side, R)
-            x = self.enter_image(tokens) + position
+            x = self.enter_image(self._standard("image_tokens", tokens)) + position
         else:
-            x = self.enter_image(tokens)
+            x = self.enter_image(self._standard("image_tokens", tokens))
         x, mask = prepend(self.first["image"], x, mask)
         return self.project["image"](self.refine(x, mask)), mask
 
     def _words(self, view: Encoded) -> tuple[Tensor, Tensor]:
-        return prepend(self.first["text"], self.project["text"](self._standard(view, "tokens")), view.mask)
+        return prepend(self.first["text"], self.project["text"](self._standard("text_tokens", view.tokens)), view.mask)
 
-    def _standard(self, view: Encoded, kind: Literal["tokens", "pooled"]) -> Tensor:
-        standard = self.standardise[f"{view.modality}_{kind}"](getattr(view, kind))
-        out: Tensor = self.drop(standard)
-        return out
+    def _standard(self, name: str, rows: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
+        """Standardise, and in training drop input channels, the same ones in all tokens of an item."""
+        rows = self.standardise[name](rows)
+        if self.training and self.config.input_dropout:
+            channels = rows[:, :1] if rows.ndim == 3 else rows
+            rows = rows * F.dropout(torch.ones_like(channels), self.config.input_dropout)
+        return rows
 
     def _pool(self, modality: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B W"]:
         if self.config.pool == "first":
@@ -233,9 +244,16 @@ class FGCMH(Method):
 def _coarser(
     tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], side: int, grid: int
 ) -> tuple[Float[Tensor, "B M D"], Bool[Tensor, "B M"], int]:
+    """Average the cells of a square grid down to `grid` a side; bands overlap by a cell where the sizes do not divide."""
     if not grid or side <= grid:
         return tokens, mask, side
-    square = tokens.unflatten(1, (side, side)).movedim(-1, 1)  # (B, D, side, side)
-    coarse = F.adaptive_avg_pool2d(square, grid).flatten(2).transpose(1, 2)
-    kept = F.adaptive_max_pool2d(mask.unflatten(1, (side, side)).float(), grid).flatten(1) > 0
-    return coarse, kept, grid
+    band = np.zeros((grid, side), np.float32)
+    for row in range(grid):
+        band[row, row * side // grid : -(-(row + 1) * side // grid)] = 1.0
+    cells = torch.from_numpy(np.kron(band, band)).to(
+        tokens
+    )  # (grid * grid, side * side), NumPy: a constant once exported
+    real = mask.to(tokens)
+    weight = real @ cells.T  # (B, M)
+    coarse = cells @ (tokens * real.unsqueeze(-1)) / weight.clamp(min=1).unsqueeze(-1)
+    return coarse, weight > 0, grid

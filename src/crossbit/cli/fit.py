@@ -1,0 +1,168 @@
+"""fit: data, encoders, method, loop and validation joined into one function; what `train`, `demo` and `bench` stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.data.cache import FeatureCache
+from crossbit.data.loader import Pairs
+from crossbit.data.manifest import Manifest
+from crossbit.encoders import load as load_encoder
+from crossbit.errors import ConfigError
+from crossbit.model import Model, method_class
+from crossbit.training.loop import TrainingConfig, TrainReport, train
+
+SEES = (
+    "Learned {items} pictures of `{data}` with names in {languages}; it knows what looks like them, "
+    "and photographs only as far as they do."
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and how its training went."""
+
+    model: Model
+    report: TrainReport
+    folder: Path
+
+
+def fit(
+    key: str,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    method_config: Any = None,
+    encoders: Mapping[str, str] | None = None,
+    languages: Sequence[str] | None = None,
+    training: TrainingConfig | None = None,
+    strategy: str = "plain",
+    resume: bool = False,
+    progress: bool = True,
+) -> Fitted:
+    """Train a method on a manifest's split "train", choose the epoch on its split "val", and save the model.
+
+    Args:
+        key: a method of the table, or `module:Class`.
+        manifest: with splits "train" and "val".
+        folder: takes the log, the checkpoints and the model.
+        method_config: the method's settings; its small ones by default.
+        encoders: of "image" and "text"; the packaged ones by default.
+        languages: of the captions to train on; all by default.
+        training: settings of the loop.
+        strategy: how pairs are believed.
+        resume: go on from the newest checkpoint of the folder.
+        progress: show bars.
+    """
+    cls = method_class(key)
+    config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
+    training = training or TrainingConfig()
+    encoders = dict(encoders or packaged_encoders())
+    pairs = pairs_of(manifest.select("train", languages), encoders, progress=progress)
+    held_out = pairs_of(manifest.select("val", languages), encoders, progress=progress)
+    cards = {view: load_encoder(name).describe() for view, name in encoders.items()}
+    dims = {view: (card.dim, card.pooled_dim) for view, card in cards.items()}
+    plan = _strategy(strategy)
+    methods = [_build(cls, config, dims, training.seed + peer) for peer in range(plan.peers)]
+    report = train(methods, pairs, training, folder, lambda m: validation_rsum(m, held_out), plan, resume, progress)
+    spoken = sorted(set(pairs.languages))
+    model = Model.from_method(
+        report.methods[0],
+        key,
+        encoders,
+        name=f"{key}-{manifest.name}",
+        sees=SEES.format(items=len(pairs.items), data=manifest.name, languages=", ".join(spoken)),
+        training={
+            "data": manifest.name,
+            "data_fingerprint": manifest.fingerprint,
+            "languages": spoken,
+            "settings": asdict(training),
+            "strategy": strategy,
+            "best_epoch": report.best_epoch + 1,
+            "validation_rsum": round(report.best_rsum, 2),
+            "bits": report.bits,
+        },
+    )
+    model.save_pretrained(folder / "model")
+    return Fitted(model, report, folder)
+
+
+def packaged_encoders() -> dict[str, str]:
+    """Name the encoders that come as packages."""
+    from crossbit.encoders import default_text
+
+    return {"image": "efficientnet-lite0", "text": default_text()}
+
+
+def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool = True) -> Pairs:
+    """Give a manifest's pairs with cached features, encoding what the cache does not hold."""
+    items = FeatureCache(load_encoder(encoders["image"])).get_or_encode(
+        [manifest.file(item) for item in manifest], progress=progress
+    )
+    texts = [caption.text for item in manifest for caption in item.captions]
+    captions = FeatureCache(load_encoder(encoders["text"])).get_or_encode(texts, progress=progress)
+    return Pairs.of(manifest, items, captions)
+
+
+def validation_rsum(methods: Sequence[Any], pairs: Pairs) -> float:
+    """Give the mean over languages of the rsum of a held-out split: what an epoch is chosen by.
+
+    Peers are joined as in use: the mean of their cosines.
+    """
+    from crossbit.metrics.blocks import standings_both_ways
+    from crossbit.metrics.retrieval import rsum
+
+    items = _rows(methods, pairs.items, pairs)
+    captions = _rows(methods, pairs.captions, pairs)
+    languages = np.array(pairs.languages)
+    sums = []
+    for language in sorted(set(pairs.languages)):
+        rows = np.flatnonzero(languages == language)
+        asked, found = standings_both_ways(captions[rows], items, pairs.item_of[rows])
+        sums.append(rsum(found, asked))
+    return float(np.mean(sums))
+
+
+def _rows(methods: Sequence[Any], features: Any, pairs: Pairs, size: int = 256) -> np.ndarray:
+    """Embed cached features by every peer, side by side."""
+    import torch
+
+    from crossbit.batch import Encoded
+    from crossbit.methods.base import Embeds
+
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(features), size):
+            view = Encoded.from_features(features.take(np.arange(start, min(start + size, len(features)))))
+            embed = [m.embed(view) if issubclass(type(m), Embeds) else m.relax(view).sign() for m in methods]
+            joined = torch.cat([row / row.norm(dim=1, keepdim=True).clamp(min=1e-6) for row in embed], 1)
+            parts.append(joined.float().numpy() / np.sqrt(len(methods), dtype=np.float32))
+    return np.concatenate(parts)
+
+
+def _build(cls: Any, config: Any, dims: Mapping[str, tuple[int, int]], seed: int) -> Any:
+    import torch
+
+    torch.manual_seed(seed)
+    return cls(config, dims)
+
+
+def _strategy(name: str) -> Any:
+    from importlib import import_module
+
+    from crossbit.strategies import STRATEGIES
+
+    module, _, cls = STRATEGIES.get(name, name).partition(":")
+    if not cls:
+        raise ConfigError(f"no strategy {name!r}, there are {sorted(STRATEGIES)}", "your own is `my_module:MyStrategy`")
+    return getattr(import_module(module), cls)()
+
+
+def with_seed(training: TrainingConfig, seed: int) -> TrainingConfig:
+    """Give the same settings with another seed."""
+    return replace(training, seed=seed)

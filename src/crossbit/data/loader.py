@@ -1,0 +1,143 @@
+"""Batches of pairs from cached features: seeded, the same whatever happened before, one caption an item and pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from crossbit.batch import Batch, Encoded
+from crossbit.data.manifest import Manifest
+from crossbit.errors import ManifestError
+from crossbit.features import Features
+
+
+class FeatureRows(Protocol):
+    """Cached features of one view: any number of rows, some of them taken at a time."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        ...
+
+    def take(self, rows: np.ndarray) -> Features:
+        """Give some rows, padded to the longest of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Hold all pairs of a manifest: which item row and which caption row belong together.
+
+    Args:
+        items: features of the items, in the manifest's order.
+        captions: features of all captions, item after item.
+        item_of: the item row of each caption row, ascending.
+        concept_of: concept number of each item row; items of one concept are never each other's negatives.
+        texts: the captions themselves.
+        languages: the language of each caption row.
+        view: the name under which items enter a batch.
+    """
+
+    items: FeatureRows
+    captions: FeatureRows
+    item_of: Int64[np.ndarray, " M"]
+    concept_of: Int64[np.ndarray, " N"]
+    texts: Sequence[str]
+    languages: Sequence[str]
+    view: str = "image"
+    _first: Int64[np.ndarray, " N"] = field(init=False, repr=False)
+    _count: Int64[np.ndarray, " N"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        count = np.bincount(self.item_of, minlength=len(self.items)).astype(np.int64)
+        if (without := int((count == 0).sum())) > 0:
+            raise ManifestError(
+                f"training data: {without} of {len(self.items)} items have no caption, expected one each"
+            )
+        object.__setattr__(self, "_count", count)
+        object.__setattr__(self, "_first", np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64))
+
+    @classmethod
+    def of(cls, manifest: Manifest, items: FeatureRows, captions: FeatureRows, view: str = "image") -> Pairs:
+        """Join a manifest with the features of its items and of its captions, both in its order."""
+        concepts: dict[str, int] = {}
+        numbers = [concepts.setdefault(item.concept or item.id, len(concepts)) for item in manifest]
+        rows = [(row, caption) for row, item in enumerate(manifest) for caption in item.captions]
+        return cls(
+            items,
+            captions,
+            np.array([row for row, _ in rows], dtype=np.int64),
+            np.array(numbers, dtype=np.int64),
+            [caption.text for _, caption in rows],
+            [caption.lang for _, caption in rows],
+            view,
+        )
+
+    def __len__(self) -> int:
+        return len(self.item_of)
+
+    def epoch(self, epoch: int, seed: int, batch_size: int, passes: int = 1) -> Iterator[Int64[np.ndarray, " B"]]:
+        """Give the caption rows of each batch of one epoch.
+
+        An epoch passes over every item `passes` times, each time with one of its captions drawn evenly, so that a batch
+        rarely holds an item twice. The order depends on seed and epoch alone: a resumed run continues with the same batches.
+        The last, smaller batch of an epoch is left out unless it is the only one.
+        """
+        draw = np.random.default_rng([seed, epoch])
+        count = len(self.items)
+        items = np.concatenate([draw.permutation(count) for _ in range(passes)])
+        rows = self._first[items] + (draw.random(len(items)) * self._count[items]).astype(np.int64)
+        size = min(batch_size, len(rows))
+        for start in range(0, len(rows) - size + 1, size):
+            yield rows[start : start + size]
+
+    def batches_per_epoch(self, batch_size: int, passes: int = 1) -> int:
+        """Count the batches that `epoch` gives."""
+        total = len(self.items) * passes
+        return max(1, total // min(batch_size, total))
+
+    def batch(self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu") -> Batch:
+        """Give the pairs of these caption rows."""
+        items = self.item_of[rows]
+        return Batch(
+            {
+                self.view: Encoded.from_features(self.items.take(items), device),
+                "text": Encoded.from_features(self.captions.take(rows), device),
+            },
+            item=torch.from_numpy(self.concept_of[items]).to(device),
+            pair=torch.from_numpy(rows.copy()).to(device),
+        )
+
+    def sample(self, limit: int = 2048, seed: int = 0) -> Mapping[str, Encoded]:
+        """Give up to `limit` items and as many captions, for a method that prepares itself."""
+        draw = np.random.default_rng(seed)
+        items = np.sort(draw.permutation(len(self.items))[:limit])
+        captions = np.sort(draw.permutation(len(self))[:limit])
+        return {
+            self.view: Encoded.from_features(self.items.take(items)),
+            "text": Encoded.from_features(self.captions.take(captions)),
+        }
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Features that are small enough to be kept whole; the plainest `FeatureRows`."""
+
+    features: Features
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: np.ndarray) -> Features:
+        """Give some rows, cut to the longest of them."""
+        taken = self.features[rows]
+        longest = max(1, int(taken.mask.sum(1).max())) if _is_prefix(taken.mask) else taken.mask.shape[1]
+        return Features(taken.modality, taken.tokens[:, :longest], taken.mask[:, :longest], taken.pooled)
+
+
+def _is_prefix(mask: np.ndarray) -> bool:
+    return bool(np.all(mask[:, :-1] >= mask[:, 1:]))

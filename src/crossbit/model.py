@@ -1,0 +1,489 @@
+"""Model: encoders and a method in one folder; media in, rows out. Encoding needs ONNX Runtime and NumPy, not torch.
+
+A model folder holds
+
+    config.json         method, its settings, encoders and their fingerprints, widths, checksums of the other files
+    model.safetensors   the method's weights
+    image.onnx          what the method does to an image encoder's features: embedding and relaxed code
+    text.onnx           the same for text
+    README.md           the model card
+
+and is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from tqdm import tqdm
+
+from crossbit.cachedir import cache_dir
+from crossbit.codes.packing import pack
+from crossbit.encoders import load as load_encoder
+from crossbit.encoders.base import Encoder, Media
+from crossbit.errors import AbilityError, ConfigError, FingerprintError, ModelError, UsageError
+from crossbit.features import Features, concatenate
+from crossbit.heads import OnnxHead, TorchHead, widths
+from crossbit.media.image import load_image
+from crossbit.modelcard import FORMAT, ModelCard, fingerprint_of, read_card, readme, sha256_of
+
+if TYPE_CHECKING:
+    from crossbit.cascade import Scorer
+    from crossbit.methods.base import Method
+
+EDGE = 224
+"""Pictures are decoded for this many pixels a side; encoders do the rest."""
+
+OnLongText = Literal["error", "truncate", "chunk"]
+Precision = Literal["float32", "float16", "int8", "binary"]
+_INT8 = 127.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Hold what a model says of N items: unit embeddings, packed codes, or both, as far as its method goes."""
+
+    embedding: Float32[np.ndarray, "N E"] | None
+    code: UInt8[np.ndarray, "N W"] | None
+
+
+class Model:
+    """A method with its encoders, ready for use.
+
+    Example:
+        >>> model = Model.from_pretrained("conse")                              # doctest: +SKIP
+        >>> model.encode_text(["a dog", "ein Hund"]).shape                      # doctest: +SKIP
+        (2, 384)
+    """
+
+    def __init__(self, card: ModelCard, method: Method | None = None, folder: Path | None = None) -> None:
+        """Use `from_pretrained` or `from_method` instead."""
+        self.card = card
+        self.folder = folder
+        self._method = method
+
+    # ---- where models come from
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Model:
+        """Load a model: "conse", "clip:NAME", "siglip:NAME", or the folder of a trained one.
+
+        Raises:
+            ConfigError: there is no such model.
+            ModelError: the folder is damaged or half-written.
+            FingerprintError: an encoder is not the one that the model was trained on.
+        """
+        text = os.fspath(name)
+        if text == "conse":
+            return _conse()
+        kind, _, rest = text.partition(":")
+        if kind in ("clip", "siglip") and rest and not Path(text).exists():
+            return _dual(kind, rest)
+        return cls.load(Path(text))
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Load a model folder and check every file against its checksum."""
+        return cls(read_card(folder), folder=folder)
+
+    @classmethod
+    def from_method(
+        cls,
+        method: Method,
+        key: str,
+        encoders: Mapping[str, str],
+        *,
+        name: str = "",
+        sees: str = "",
+        training: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Join a method with the encoders that it was trained on.
+
+        Args:
+            method: with its weights; put into eval mode.
+            key: its name in the table of methods, or `module:Class`.
+            encoders: view to encoder name, such as {"image": "efficientnet-lite0", "text": "e5-small"}.
+            name: what to call the model; the key by default.
+            sees: a sentence that says what the model can and cannot see.
+            training: what it was trained on, for the model card.
+        """
+        from crossbit.methods.base import abilities
+
+        cards = {view: load_encoder(encoders[view]).describe() for view in encoders}
+        can = abilities(type(method))
+        probe = widths(method.eval(), {view: (card.dim, card.pooled_dim) for view, card in cards.items()})
+        card = ModelCard(
+            name=name or key,
+            method=key,
+            config=asdict(method.config),
+            encoders=dict(encoders),
+            encoder_fingerprints={view: card.fingerprint for view, card in cards.items()},
+            dims={view: (card.dim, card.pooled_dim) for view, card in cards.items()},
+            abilities=tuple(sorted(can)),
+            dim=probe[0],
+            bits=probe[1],
+            sees=sees,
+            training=dict(training or {}),
+        )
+        return cls(card, method)
+
+    def save_pretrained(self, folder: Path | str) -> Path:
+        """Write the model folder, whole or not at all; the model then works from there.
+
+        Raises:
+            ModelError: something else lies at this place.
+        """
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        if folder.exists() and not (folder / "config.json").is_file() and any(folder.iterdir()):
+            raise ModelError(f"{folder}: holds other files, expected an empty folder or an older model")
+        partial = folder.with_name(folder.name + f".partial-{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in self.method.state_dict().items()}, partial / "model.safetensors")
+        self._export(partial)
+        (partial / "README.md").write_text(readme(self.card), encoding="utf-8")
+        files = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
+        config = {
+            "format": FORMAT,
+            **asdict(self.card),
+            "files": files,
+            "fingerprint": fingerprint_of(self.card, files),
+        }
+        (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+        self.folder = folder
+        for cached in ("fingerprint", "_heads"):
+            self.__dict__.pop(cached, None)
+        return folder
+
+    # ---- what it is
+
+    @property
+    def name(self) -> str:
+        """Say what the model is called."""
+        return self.card.name
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Name what its method can do, such as {"embeds", "hashes"}."""
+        return frozenset(self.card.abilities)
+
+    @property
+    def dim(self) -> int:
+        """Give E, the width of its embeddings, 0 where it has none."""
+        return self.card.dim
+
+    @property
+    def bits(self) -> int:
+        """Give K, the length of its codes, 0 where it has none."""
+        return self.card.bits
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Name the kinds of media that it reads."""
+        return tuple(self.card.encoders)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash weights, settings and encoders: rows of models with different fingerprints must not be compared."""
+        if self.folder is not None:
+            return str(json.loads((self.folder / "config.json").read_text(encoding="utf-8"))["fingerprint"])
+        digest = hashlib.sha256()
+        for key, value in sorted(self.method.state_dict().items()):
+            digest.update(key.encode() + value.cpu().numpy().tobytes())
+        return fingerprint_of(self.card, {"model.safetensors": digest.hexdigest()})
+
+    @cached_property
+    def method(self) -> Method:
+        """Give the method with its weights; loads torch."""
+        if self._method is None:
+            self._method = _load_method(self.card, self.folder)
+        return self._method
+
+    def encoder(self, view: str) -> Encoder:
+        """Give the encoder of a view.
+
+        Raises:
+            AbilityError: the model does not read this kind of media.
+        """
+        if view not in self.card.encoders:
+            raise AbilityError(f"model `{self.name}` reads {list(self.views)}, not {view!r}")
+        return self._encoders(view)
+
+    # ---- what it does
+
+    def encode(
+        self,
+        view: str,
+        media: Sequence[Media],
+        *,
+        batch_size: int = 32,
+        on_long_text: OnLongText = "truncate",
+        show_progress: bool = False,
+    ) -> Rows:
+        """Give embeddings and codes of pictures or texts.
+
+        Args:
+            view: "image" or "text".
+            media: paths, bytes, Pillow images or uint8 RGB arrays (H, W, 3); or strings.
+            batch_size: items at a time.
+            on_long_text: what to do with a text that is longer than the encoder reads.
+            show_progress: show a bar on stderr.
+
+        Raises:
+            MediaError: a picture cannot be read; the message names it.
+            UsageError: a text is empty, or too long with `on_long_text="error"`.
+            AbilityError: the model neither embeds nor hashes, or does not read this kind of media.
+        """
+        if not self.dim and not self.bits:
+            raise AbilityError(
+                f"model `{self.name}` scores pairs jointly, so it has no embedding to give",
+                "use it to re-rank the answers of a model that embeds",
+            )
+        encoder = self.encoder(view)
+        order = np.arange(len(media))
+        if view == "text":
+            _check_texts(media)
+            order = np.argsort([len(text) for text in media], kind="stable")  # little padding in a batch
+        embeddings = np.empty((len(media), self.dim), np.float32) if self.dim else None
+        codes = np.empty((len(media), -(-self.bits // 8)), np.uint8) if self.bits else None
+        with tqdm(total=len(media), desc=f"encode {view}", unit=view, disable=not show_progress) as bar:
+            for start in range(0, len(media), batch_size):
+                rows = order[start : start + batch_size]
+                features = self._features(encoder, view, [media[row] for row in rows], on_long_text)
+                embedding, relaxed = self._heads[view](features)
+                if embeddings is not None:
+                    embeddings[rows] = embedding
+                if codes is not None and relaxed is not None:
+                    codes[rows] = pack(relaxed)
+                bar.update(len(rows))
+        return Rows(embeddings, codes)
+
+    def features(self, view: str, media: Sequence[Media], *, on_long_text: OnLongText = "truncate") -> Features:
+        """Give what the frozen encoder says, before the method."""
+        encoder = self.encoder(view)
+        parts = [
+            self._features(encoder, view, media[start : start + 32], on_long_text) for start in range(0, len(media), 32)
+        ]
+        return concatenate(parts)
+
+    def rows(self, features: Features) -> Rows:
+        """Give embeddings and codes of features that are already there, such as cached ones."""
+        embedding, relaxed = self._heads[features.modality](features)
+        return Rows(embedding, None if relaxed is None else pack(relaxed))
+
+    def encode_image(
+        self,
+        media: Sequence[Media],
+        *,
+        precision: Precision = "float32",
+        batch_size: int = 32,
+        show_progress: bool = False,
+    ) -> np.ndarray:
+        """Give one row a picture: (N, E) in `precision`, or packed codes (N, K/8) for "binary"."""
+        rows = self.encode("image", media, batch_size=batch_size, show_progress=show_progress)
+        return self._in_precision(rows, precision)
+
+    def encode_text(
+        self,
+        texts: Sequence[str],
+        *,
+        precision: Precision = "float32",
+        batch_size: int = 32,
+        on_long_text: OnLongText = "truncate",
+        show_progress: bool = False,
+    ) -> np.ndarray:
+        """Give one row a text, in any language that the text encoder reads."""
+        rows = self.encode("text", texts, batch_size=batch_size, on_long_text=on_long_text, show_progress=show_progress)
+        return self._in_precision(rows, precision)
+
+    def code(self, view: str, media: Sequence[Media]) -> UInt8[np.ndarray, "N W"]:
+        """Give packed codes, most significant bit first.
+
+        Raises:
+            AbilityError: the method does not hash.
+        """
+        return self._in_precision(self.encode(view, media), "binary")
+
+    def scorer(self, queries: Features, tokens: Callable[[np.ndarray], Features]) -> Scorer:
+        """Give the joint scores of a query with some items, for `cascade.rerank`.
+
+        Raises:
+            AbilityError: the method does not score pairs.
+        """
+        if "scores" not in self.abilities:
+            raise AbilityError(
+                f"model `{self.name}` compares embeddings and has no joint score", "see `crossbit methods`"
+            )
+        import torch
+
+        from crossbit.batch import Encoded
+
+        encoded = Encoded.from_features(queries)
+
+        def score(query: int, ids: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                asked = (encoded[query : query + 1],)
+                scores = self.method.score(asked, (Encoded.from_features(tokens(ids)),))  # type: ignore[operator]
+            row: np.ndarray = scores[0].float().numpy()
+            return row
+
+        return score
+
+    # ---- below
+
+    def _features(self, encoder: Encoder, view: str, media: Sequence[Media], on_long_text: OnLongText) -> Features:
+        if view == "image":
+            return encoder.encode(encoder.prepare([_picture(item) for item in media]))
+        return encoder.encode(encoder.prepare(list(media), on_long_text=on_long_text))  # type: ignore[call-arg]
+
+    def _in_precision(self, rows: Rows, precision: Precision) -> np.ndarray:
+        if precision == "binary":
+            if rows.code is None:
+                raise AbilityError(f"model `{self.name}` has no codes", "train a method that hashes, such as fgcmh")
+            return rows.code
+        if rows.embedding is None:
+            raise AbilityError(f"model `{self.name}` has codes alone", 'ask for precision="binary"')
+        if precision == "float32":
+            return rows.embedding
+        if precision == "float16":
+            return rows.embedding.astype(np.float16)
+        if precision == "int8":
+            scaled: np.ndarray = np.clip(np.rint(rows.embedding * _INT8), -_INT8, _INT8).astype(np.int8)
+            return scaled
+        raise UsageError(f"precision is {precision!r}, expected float32, float16, int8 or binary")
+
+    def _encoders(self, view: str) -> Encoder:
+        encoder: Encoder = load_encoder(self.card.encoders[view])
+        found, expected = encoder.describe().fingerprint, self.card.encoder_fingerprints[view]
+        if found != expected:
+            raise FingerprintError(
+                f"model `{self.name}`: encoder `{self.card.encoders[view]}` has fingerprint {found}, "
+                f"the model was trained on {expected}",
+                "install the version of the encoder that the model card names, or train the model again",
+            )
+        return encoder
+
+    @cached_property
+    def _heads(self) -> Mapping[str, Callable[[Features], tuple[Any, Any]]]:
+        return {view: self._head(view) for view in self.views}
+
+    def _head(self, view: str) -> Callable[[Features], tuple[Any, Any]]:
+        path = None if self.folder is None else self.folder / f"{view}.onnx"
+        return OnnxHead(path) if path is not None and path.is_file() else TorchHead(lambda: self.method)
+
+    def _export(self, folder: Path) -> None:
+        from crossbit.nn.export import export_head
+
+        for view in self.views:
+            export_head(
+                self.method, view, self.card.dims[view], bool(self.dim), bool(self.bits), folder / f"{view}.onnx"
+            )
+
+
+def method_class(key: str) -> type[Method]:
+    """Find a method's class by its name in the table, or by `module:Class` for your own.
+
+    Raises:
+        ConfigError: there is no such method; the message names the nearest.
+    """
+    from difflib import get_close_matches
+
+    from crossbit.methods import METHODS
+
+    target = METHODS.get(key, key)
+    module, _, name = target.partition(":")
+    if not name:
+        near = get_close_matches(key, METHODS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"no method {key!r}, there are {sorted(METHODS)}", f"{hint}your own is named `my_module:MyMethod`"
+        )
+    try:
+        found: type[Method] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"method {key!r}: cannot load it ({error})", "is the module on the Python path?") from error
+    return found
+
+
+def _load_method(card: ModelCard, folder: Path | None) -> Method:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    cls = method_class(card.method)
+    try:
+        method = cls(cls.Config(**card.config), {view: (width[0], width[1]) for view, width in card.dims.items()})
+        if folder is not None:
+            method.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"{folder}: the weights do not fit `{card.method}` ({error})", "save the model again"
+        ) from error
+    return method.eval()
+
+
+def _picture(item: Media) -> UInt8[np.ndarray, "H W 3"]:
+    if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3 and item.shape[2] == 3:
+        return item
+    return load_image(item, size=EDGE)
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    for place, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise UsageError(f"text {place} is {text!r}, expected at least one word")
+
+
+CONSE_SEES = (
+    "Knows a thousand kinds of things in photographs (animals, vehicles, tools, food, furniture, clothes); "
+    "not colours, counts, actions, people, drawings or written words."
+)
+
+
+def _conse() -> Model:
+    from crossbit.encoders import default_text
+
+    encoders = {"image": "efficientnet-lite0", "text": default_text()}
+    marks = [load_encoder(name).describe().fingerprint for name in encoders.values()]
+    key = hashlib.sha256("\n".join([*marks, _recipe_of_conse()]).encode()).hexdigest()[:16]
+    folder = cache_dir() / "models" / f"conse-{key}"
+    if not folder.exists():
+        from crossbit.methods.conse import build
+
+        method = build(load_encoder(encoders["text"]))
+        Model.from_method(method, "conse", encoders, name="conse", sees=CONSE_SEES).save_pretrained(folder)
+    return Model.load(folder)
+
+
+def _recipe_of_conse() -> str:
+    from importlib.util import find_spec
+
+    spec = find_spec("crossbit.methods.conse")
+    if spec is None or spec.origin is None:
+        raise ModelError("conse: its source file cannot be found, so its cache has no key", "reinstall crossbit")
+    return sha256_of(Path(spec.origin))
+
+
+def _dual(kind: str, name: str) -> Model:
+    from crossbit.methods.clip import Clip, ClipConfig
+
+    encoders = {"image": f"{kind}-image:{name}", "text": f"{kind}-text:{name}"}
+    cards = {view: load_encoder(encoder).describe() for view, encoder in encoders.items()}
+    method = Clip(ClipConfig(), {view: (card.dim, card.pooled_dim) for view, card in cards.items()})
+    sees = "A dual encoder trained elsewhere on pictures and their captions; see its own card."
+    return Model.from_method(method, "clip", encoders, name=f"{kind}:{name}", sees=sees)

@@ -1,0 +1,295 @@
+"""The one training loop: every method and every strategy runs through it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from crossbit.batch import Batch, Moment
+from crossbit.data.loader import Pairs
+from crossbit.errors import ConfigError
+from crossbit.methods.base import Embeds, Hashes, Learns, Method, Prepares, similarity
+from crossbit.strategies.base import Strategy
+from crossbit.training import checkpoint
+from crossbit.training.evidence import evidence
+from crossbit.training.optim import make_optimiser, rate_factor, set_rate
+from crossbit.training.track import COLLAPSED, Track, bits_report, diagnose, effective_rank
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of the loop.
+
+    Args:
+        epochs: of each stage.
+        batch_size: pairs in a batch.
+        passes: how often an epoch shows every item, each time with another of its captions.
+        learning_rate: at the top of the schedule.
+        weight_decay: on matrices only.
+        warm_up: share of all steps in which the rate rises.
+        clip: norm to which gradients are cut.
+        patience: epochs without a better validation after which training stops; 0 never stops.
+        validate_every: epochs between two validations.
+        precision: "auto" takes bf16 where the processor computes in it.
+        seed: of everything.
+        tensorboard: also write TensorBoard files.
+    """
+
+    epochs: int = 30
+    batch_size: int = 128
+    passes: int = 1
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    clip: float = 2.0
+    patience: int = 0
+    validate_every: int = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """Say how a run went; `methods` hold the weights of the best validated epoch, one a peer."""
+
+    methods: tuple[Method, ...]
+    best_epoch: int
+    best_rsum: float
+    epochs: int
+    stopped_early: bool
+    collapsed: bool
+    bits: dict[str, Any]
+
+
+class _Step(nn.Module):
+    """A forward pass that gives losses: what accelerate wraps for several processes and for autocast."""
+
+    def __init__(self, method: Method, strategy: Strategy, peer: int) -> None:
+        super().__init__()
+        self.method = method
+        self.strategy = strategy
+        self.peer = peer
+
+    def forward(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        return self.strategy.losses(self.method, batch, moment, self.peer)  # type: ignore[arg-type]
+
+
+def train(
+    methods: Sequence[Method],
+    pairs: Pairs,
+    config: TrainingConfig,
+    folder: Path,
+    validate: Callable[[Sequence[Method]], float],
+    strategy: Strategy | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> TrainReport:
+    """Train one method, or as many copies as the strategy has peers.
+
+    Args:
+        methods: the copies; their weights are changed.
+        pairs: training pairs.
+        config: settings of the loop.
+        folder: takes `log.jsonl` and the newest checkpoint.
+        validate: gives the validation rsum of the methods in eval mode; higher is better.
+        strategy: how pairs are believed; plain by default.
+        resume: go on from the newest checkpoint of the folder. The final weights are the same bits as without interruption.
+        progress: show a bar.
+
+    Raises:
+        ConfigError: the method does not learn by descent, or the number of copies is not the strategy's.
+        ModelError: the checkpoint to resume from does not fit.
+    """
+    strategy = strategy or Strategy()
+    _check(methods, strategy)
+    _seed_all(config.seed)
+    accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
+    for method in methods:
+        if isinstance(method, Prepares) and issubclass(type(method), Prepares):
+            method.prepare(pairs.sample(seed=config.seed), pairs.texts)
+    optimisers = [make_optimiser(m.groups(config.learning_rate), config.weight_decay) for m in methods]
+    state: dict[str, Any] = {"best_rsum": float("-inf"), "best_epoch": -1, "collapsed": False, "stopped": False}
+    folder.mkdir(parents=True, exist_ok=True)
+    first, best = 0, [copy.deepcopy(m.state_dict()) for m in methods]
+    if resume and (found := checkpoint.latest(folder)) is not None:
+        kept = [copy.deepcopy(m) for m in methods]  # the best weights lie beside the newest in the checkpoint
+        state |= checkpoint.load(found, [*methods, *kept], [*optimisers, *_dummies(kept)])
+        best, first = [copy.deepcopy(m.state_dict()) for m in kept], int(state["epoch"]) + 1
+        log.info("resume after epoch %d from %s", first, found)
+    steps = [accelerator.prepare(_Step(m, strategy, peer)) for peer, m in enumerate(methods)]
+    wrapped = [accelerator.prepare(optimiser) for optimiser in optimisers]
+    stages = type(methods[0]).stages
+    total = config.epochs * len(stages)
+    track = Track(folder, first, config.tensorboard)
+    bar = tqdm(total=total, initial=first, desc="train", unit="epoch", disable=not progress)
+    epoch = first - 1
+    for epoch in range(first, total):
+        if state["stopped"]:
+            break
+        if strategy.needs_evidence:
+            strategy.start_epoch(epoch, [evidence(m, pairs, config.batch_size) for m in methods])
+        record = _run_epoch(methods, steps, optimisers, wrapped, pairs, config, accelerator, epoch, stages)
+        record |= {"epoch": epoch, **_look(methods[0], pairs, config)}
+        if record["mean_cosine"] > COLLAPSED:
+            state["collapsed"] = True
+            log.warning(
+                "epoch %d: all embeddings agree (mean cosine %.3f): the method has collapsed; lower learning_rate, "
+                "or keep mean_negatives on for longer",
+                epoch + 1,
+                record["mean_cosine"],
+            )
+        if (epoch + 1) % config.validate_every == 0 or epoch + 1 == total:
+            for method in methods:
+                method.eval()
+            record["val_rsum"] = rsum = validate(methods)
+            if rsum > state["best_rsum"]:
+                state |= {"best_rsum": rsum, "best_epoch": epoch}
+                best = [copy.deepcopy(m.state_dict()) for m in methods]
+            bar.set_postfix(loss=f"{record['loss']:.3f}", val_rsum=f"{rsum:.0f}")
+        if config.patience and epoch - state["best_epoch"] >= config.patience:
+            state["stopped"] = True
+        if accelerator.is_main_process:
+            track.write(record)
+            holders = [_holder(m, weights) for m, weights in zip(methods, best, strict=True)]
+            checkpoint.save(folder, epoch, [*methods, *holders], [*optimisers, *_dummies(holders)], state)
+        bar.update()
+    bar.close()
+    for method, weights in zip(methods, best, strict=True):
+        method.load_state_dict(weights)
+        method.eval()
+    return TrainReport(
+        tuple(methods),
+        state["best_epoch"],
+        state["best_rsum"],
+        epoch + 1,
+        state["stopped"],
+        state["collapsed"],
+        _bits(methods[0], pairs),
+    )
+
+
+def _run_epoch(
+    methods: Sequence[Method],
+    steps: Sequence[nn.Module],
+    optimisers: Sequence[torch.optim.Optimizer],
+    wrapped: Sequence[Any],
+    pairs: Pairs,
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    epoch: int,
+    stages: Sequence[str],
+) -> dict[str, Any]:
+    per_epoch = pairs.batches_per_epoch(config.batch_size, config.passes)
+    total = per_epoch * config.epochs
+    sums: dict[str, float] = {}
+    for place, rows in enumerate(pairs.epoch(epoch, config.seed, config.batch_size, config.passes)):
+        done = (epoch % config.epochs) * per_epoch + place
+        moment = Moment(stages[epoch // config.epochs], done / total, epoch)
+        share = rows[accelerator.process_index :: accelerator.num_processes]
+        batch = pairs.batch(share, accelerator.device)
+        for method, step, optimiser, runner in zip(methods, steps, optimisers, wrapped, strict=True):
+            set_rate(optimiser, rate_factor(done, total, config.warm_up))
+            method.train()
+            terms = step(batch, moment)
+            loss = _reduce(terms, batch)
+            runner.zero_grad()
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(method.parameters(), config.clip)
+            runner.step()
+            method.after_step()
+            for name, value in {**terms, "loss": loss, "gradient_norm": norm}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach().float().mean()) / per_epoch / len(methods)
+    return sums
+
+
+def _reduce(terms: dict[str, Tensor], batch: Batch) -> Tensor:
+    total = torch.zeros((), device=batch.item.device)
+    for value in terms.values():
+        value = value.float()
+        if batch.weight is not None and value.ndim:
+            total = total + (value * batch.weight).sum() / batch.weight.sum().clamp(min=1e-6)
+        else:
+            total = total + value.mean()
+    return total
+
+
+@torch.no_grad()
+def _look(method: Method, pairs: Pairs, config: TrainingConfig) -> dict[str, float]:
+    """Measure one fixed batch in eval mode: what shows a collapse before the validation does."""
+    method.eval()
+    rows = next(pairs.epoch(0, config.seed, config.batch_size))
+    batch = pairs.batch(rows)
+    report = diagnose(similarity(method, (batch[pairs.view],), (batch["text"],)).float())
+    if isinstance(method, Embeds) and issubclass(type(method), Embeds):
+        embeddings = method.embed(batch[pairs.view])
+        report["effective_rank"] = effective_rank(embeddings)
+        report["mean_cosine"] = float(
+            (embeddings.sum(0).square().sum() - len(rows)) / max(1, len(rows) * (len(rows) - 1))
+        )
+    else:
+        report["mean_cosine"] = report["strangers"]
+    return report
+
+
+@torch.no_grad()
+def _bits(method: Method, pairs: Pairs) -> dict[str, Any]:
+    if not (isinstance(method, Hashes) and issubclass(type(method), Hashes)):
+        return {}
+    codes = [method.relax(encoded) for encoded in pairs.sample(1024).values()]
+    report = bits_report(torch.cat(codes))
+    if report["dead_bits"]:
+        log.warning("%d bits are the same for nearly all items: %s", len(report["dead_bits"]), report["dead_bits"])
+    return report
+
+
+def _check(methods: Sequence[Method], strategy: Strategy) -> None:
+    for method in methods:
+        if not issubclass(type(method), Learns):
+            raise ConfigError(
+                f"`{type(method).__name__}` has nothing to train",
+                "use it as it is, or see `crossbit methods` for those that learn",
+            )
+    if len(methods) != strategy.peers:
+        raise ConfigError(f"{type(strategy).__name__} trains {strategy.peers} copies, got {len(methods)}")
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _precision(name: str) -> Literal["no", "bf16"]:
+    if name == "auto":
+        name = "bf16" if _bf16_is_native() else "fp32"
+    return "bf16" if name == "bf16" else "no"
+
+
+def _bf16_is_native() -> bool:
+    """Say whether this processor multiplies bf16 itself; emulated bf16 is slower than float32."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    checks = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return any(bool(check()) for check in checks)
+
+
+def _holder(method: Method, weights: dict[str, Tensor]) -> nn.Module:
+    holder = copy.deepcopy(method)
+    holder.load_state_dict(weights)
+    return holder
+
+
+def _dummies(methods: Sequence[nn.Module]) -> list[torch.optim.Optimizer]:
+    return [torch.optim.SGD(m.parameters(), lr=0.0) for m in methods]
