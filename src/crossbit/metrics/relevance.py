@@ -130,8 +130,10 @@ class Relevant:
     @classmethod
     def from_dense(cls, table: Bool[np.ndarray, "Q N"]) -> Relevant:
         """Take a small table of booleans."""
-        rows, columns = np.nonzero(table)
-        return cls.from_pairs(rows, columns, *table.shape)
+        counts = np.count_nonzero(table, axis=1)
+        places = np.flatnonzero(table)  # in one dimension NumPy finds them five times faster
+        starts = np.repeat(np.arange(len(table)) * table.shape[1], counts)
+        return cls(np.concatenate([[0], np.cumsum(counts)]), places - starts, table.shape[1])
 
 
 @dataclass(frozen=True)

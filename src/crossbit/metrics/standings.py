@@ -24,7 +24,7 @@ Ties = Literal["expected", "optimistic", "pessimistic"]
 Blocks = Callable[[], Iterable[np.ndarray]]
 """Called without arguments, gives blocks of queries against the whole gallery, in the order of the queries."""
 
-_FEW_GROUPS = 24  # up to here comparing the row with each group is cheaper than sorting it
+_FEW = 24  # relevant items of a query; up to here comparing the row with each is cheaper than sorting it
 
 
 @dataclass(frozen=True)
@@ -178,26 +178,31 @@ def standings(similarity: Shaped[np.ndarray, "Q N"] | Iterable[np.ndarray] | Blo
 
 def count_block(block: Shaped[np.ndarray, "B N"], relevant: Relevant) -> Standings:
     """Count the standings of a block of queries against the whole gallery."""
-    groups = tie_groups(block[relevant.query_of, relevant.items], relevant)
     if np.issubdtype(block.dtype, np.floating) and np.isnan(block).any():
         raise MetricError("standings: a similarity is NaN, expected numbers", "look for NaN in the embeddings")
+    if relevant.counts.max(initial=0) > _FEW:
+        bounds = relevant.offsets
+        return join([_by_sorting(row, relevant.items[bounds[q] : bounds[q + 1]]) for q, row in enumerate(block)])
+    groups = tie_groups(block[relevant.query_of, relevant.items], relevant)
     ahead = np.empty(len(groups.values), np.int64)
     tied = np.empty(len(groups.values), np.int64)
-    bounds = groups.offsets
-    for query in range(len(block)):
-        low, high = bounds[query], bounds[query + 1]
-        row = block[query]
-        if high - low <= _FEW_GROUPS:
-            for group in range(low, high):
-                value = groups.values[group]
-                ahead[group] = np.count_nonzero(row > value)
-                tied[group] = np.count_nonzero(row == value)
-        else:
-            ordered = np.sort(row)
-            right = np.searchsorted(ordered, groups.values[low:high], side="right")
-            ahead[low:high] = len(row) - right
-            tied[low:high] = right - np.searchsorted(ordered, groups.values[low:high], side="left")
-    return Standings(bounds, ahead, tied, groups.sizes, groups.sizes_ahead, relevant.gallery)
+    for query, row in enumerate(block):
+        for group in range(groups.offsets[query], groups.offsets[query + 1]):
+            value = groups.values[group]
+            ahead[group] = np.count_nonzero(row > value)
+            tied[group] = np.count_nonzero(row == value)
+    return Standings(groups.offsets, ahead, tied, groups.sizes, groups.sizes_ahead, relevant.gallery)
+
+
+def _by_sorting(row: Shaped[np.ndarray, " N"], items: Int64[np.ndarray, " M"]) -> Standings:
+    """Count one query with many relevant items: look their similarities up in the sorted row."""
+    values, sizes = np.unique(row[items], return_counts=True)
+    values, sizes = values[::-1], sizes[::-1]
+    ordered = np.sort(row)
+    behind = np.searchsorted(ordered, values, side="left")
+    up_to = np.searchsorted(ordered, values, side="right")
+    counts = (len(row) - up_to, up_to - behind, sizes, np.cumsum(sizes) - sizes)
+    return Standings(np.array([0, len(values)]), *counts, len(row))
 
 
 @dataclass(frozen=True)
