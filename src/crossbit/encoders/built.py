@@ -7,8 +7,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -41,11 +41,13 @@ def built_folder(name: str, fingerprint: str, build: Callable[[Path], None]) -> 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        partial = _own_folder(folder.parent)
         try:
             _log.info("converting %s into %s (once)", name, folder)
             build(partial)
             sizes = {path.name: path.stat().st_size for path in partial.iterdir()}
+            for path in partial.iterdir():  # safetensors writes for the owner alone; a cache may be shared
+                path.chmod(0o644)
             (partial / _RECEIPT).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
             _publish(partial, folder)
         finally:
@@ -69,7 +71,7 @@ def is_whole(folder: Path) -> bool:
 
 def discard(folder: Path) -> None:
     """Take a damaged folder out of the cache, so that the next use builds it anew."""
-    grave = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    grave = _own_folder(folder.parent)
     try:
         folder.rename(grave / folder.name)
     except FileNotFoundError:  # another process was first
@@ -114,6 +116,12 @@ def file_sha256(path: Path) -> str:
     """Hash a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_folder(parent: Path) -> Path:
+    made = parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}"  # not mkdtemp: that closes it to other users
+    made.mkdir()
+    return made
 
 
 def _publish(partial: Path, folder: Path) -> None:
