@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped, UInt8
+from jaxtyping import Int64, Shaped
 
 from crossbit.codes.hamming import hamming_block, words
 from crossbit.errors import MetricError
@@ -20,6 +20,7 @@ from crossbit.metrics.standings import Standings, TieGroups, count_block, join, 
 
 _BLOCK_PAIRS = 1 << 23  # similarities held at once: 32 MB of float32
 _SMALL_ROWS = 128  # queries whose relevant items are looked up together
+_FEW_ROWS = 64
 _FEW_GROUPS = 8  # tie groups of one column; with more, two passes are cheaper than one
 
 
@@ -35,7 +36,7 @@ def standings_from_rows(
         block: queries compared at once; by default as many as make 8 million pairs.
 
     Raises:
-        MetricError: rows of two kinds or widths, `relevant` made for another number, or NaN.
+        MetricError: rows of two kinds or widths, `relevant` made for another number, or a row that is not finite.
     """
     who = as_relevance(relevant, len(queries), len(items))
     pairs = _Pairs(queries, items)
@@ -101,6 +102,8 @@ class _Pairs:
         self.dtype = np.result_type(queries.dtype, items.dtype, np.float32)
         self.queries = np.ascontiguousarray(queries, self.dtype)
         self.items = np.ascontiguousarray(items, self.dtype)
+        for name, rows in (("query", self.queries), ("item", self.items)):
+            _check_finite(name, rows)
         self.copies, self.originals = repeated_rows(self.items)
 
     def rows_repeat(self) -> bool:
@@ -144,6 +147,16 @@ class _Pairs:
         return values
 
 
+def _check_finite(name: str, rows: np.ndarray) -> None:
+    """Refuse rows whose dot products could be NaN; looking at the rows is cheaper than looking at all pairs."""
+    lengths = np.einsum("ne,ne->n", rows, rows)
+    if not np.isfinite(lengths).all():
+        row = int(np.flatnonzero(~np.isfinite(lengths))[0])
+        raise MetricError(
+            f"standings: {name} {row} holds NaN, infinite or far too large numbers, expected an embedding"
+        )
+
+
 class _Columns:
     """Counts, while blocks of rows pass by, where the relevant rows of each column stand.
 
@@ -169,13 +182,11 @@ class _Columns:
         lists = self.who.block(start, stop)
         expected = self.values[self.who.offsets[start] : self.who.offsets[stop]]
         self._wrong[lists.items[part[lists.query_of, lists.items] != expected]] = True
-        mask = np.empty(part.shape, bool)
         for place, columns in enumerate(self._columns):
             seen = part if len(columns) == part.shape[1] else part[:, columns]
             groups = self.groups.offsets[columns] + place
-            out = mask[:, : len(columns)]
-            self.ahead[groups] += _column_sums(np.greater(seen, self.groups.values[groups], out=out))
-            self.tied[groups] += _column_sums(np.equal(seen, self.groups.values[groups], out=out))
+            self.ahead[groups] += _count_columns(np.greater, seen, self.groups.values[groups])
+            self.tied[groups] += _count_columns(np.equal, seen, self.groups.values[groups])
 
     def standings(self) -> Standings:
         groups = self.groups
@@ -197,12 +208,16 @@ def _repair(
     return join([back, again]).select(source)
 
 
-def _column_sums(mask: Bool[np.ndarray, "B N"]) -> Int64[np.ndarray, " N"]:
-    """Count the true values of each column; bytes are added as bytes, 255 rows at most at a time."""
-    total = np.zeros(mask.shape[1], np.int64)
-    counts: UInt8[np.ndarray, "B N"] = mask.view(np.uint8)
-    for start in range(0, len(mask), 255):
-        total += np.add.reduce(counts[start : start + 255], axis=0, dtype=np.uint8)
+def _count_columns(
+    compare: np.ufunc, part: Shaped[np.ndarray, "B N"], values: Shaped[np.ndarray, " N"]
+) -> Int64[np.ndarray, " N"]:
+    """Count in each column how many numbers compare with the column's value; a few rows at a time stay in the cache."""
+    total = np.zeros(part.shape[1], np.int64)
+    mask = np.empty((_FEW_ROWS, part.shape[1]), bool)
+    for start in range(0, len(part), _FEW_ROWS):
+        rows = part[start : start + _FEW_ROWS]
+        true = compare(rows, values, out=mask[: len(rows)])
+        total += np.add.reduce(true.view(np.uint8), axis=0, dtype=np.uint8)  # at most 64, so bytes are enough
     return total
 
 

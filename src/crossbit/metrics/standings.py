@@ -169,6 +169,8 @@ def standings(similarity: Shaped[np.ndarray, "Q N"] | Iterable[np.ndarray] | Blo
             raise MetricError(
                 f"standings: a block {block.shape} from query {start} on, expected {who.queries} x {who.gallery} together"
             )
+        if np.issubdtype(block.dtype, np.floating) and np.isnan(block).any():
+            raise MetricError("standings: a similarity is NaN, expected numbers", "look for NaN in the embeddings")
         parts.append(count_block(block, who.block(start, stop)))
         start = stop
     if who is None or start != who.queries:
@@ -177,9 +179,7 @@ def standings(similarity: Shaped[np.ndarray, "Q N"] | Iterable[np.ndarray] | Blo
 
 
 def count_block(block: Shaped[np.ndarray, "B N"], relevant: Relevant) -> Standings:
-    """Count the standings of a block of queries against the whole gallery."""
-    if np.issubdtype(block.dtype, np.floating) and np.isnan(block).any():
-        raise MetricError("standings: a similarity is NaN, expected numbers", "look for NaN in the embeddings")
+    """Count the standings of a block of queries against the whole gallery; no similarity may be NaN."""
     if relevant.counts.max(initial=0) > _FEW:
         bounds = relevant.offsets
         return join([_by_sorting(row, relevant.items[bounds[q] : bounds[q + 1]]) for q, row in enumerate(block)])
@@ -188,9 +188,8 @@ def count_block(block: Shaped[np.ndarray, "B N"], relevant: Relevant) -> Standin
     tied = np.empty(len(groups.values), np.int64)
     for query, row in enumerate(block):
         for group in range(groups.offsets[query], groups.offsets[query + 1]):
-            value = groups.values[group]
-            ahead[group] = np.count_nonzero(row > value)
-            tied[group] = np.count_nonzero(row == value)
+            ahead[group] = np.count_nonzero(row > groups.values[group])
+            tied[group] = np.count_nonzero(row == groups.values[group])
     return Standings(groups.offsets, ahead, tied, groups.sizes, groups.sizes_ahead, relevant.gallery)
 
 
