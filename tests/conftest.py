@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; two threads each would wait for one another
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 # every jaxtyping shape of these rooms is checked at run time while the tests run

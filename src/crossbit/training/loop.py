@@ -135,10 +135,11 @@ def train(
     total = config.epochs * len(stages)
     track = Track(folder, first, config.tensorboard)
     bar = tqdm(total=total, initial=first, desc="train", unit="epoch", disable=not progress)
-    epoch = first - 1
+    done = first
     for epoch in range(first, total):
         if state["stopped"]:
             break
+        done = epoch + 1
         if strategy.needs_evidence:
             strategy.start_epoch(epoch, [evidence(m, pairs, config.batch_size) for m in methods])
         record = _run_epoch(methods, steps, optimisers, wrapped, pairs, config, accelerator, epoch, stages)
@@ -174,7 +175,7 @@ def train(
         tuple(methods),
         state["best_epoch"],
         state["best_rsum"],
-        epoch + 1,
+        done,
         state["stopped"],
         state["collapsed"],
         _bits(methods[0], pairs),
