@@ -45,7 +45,7 @@ class Engine(Protocol):
         Args:
             rows: the queries, as wide as the rows that were added.
             k: how many, 1 or more.
-            allow: the only ids that may be answered, ascending; None for all. Unknown ones are ignored.
+            allow: the only ids that may be answered, in any order; None for all. Unknown ones are ignored.
         """
         ...
 

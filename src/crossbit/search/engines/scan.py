@@ -108,6 +108,8 @@ class ScanEngine(ABC):
         check_rows(f"{type(self).__name__}.search", rows, self.row, self.width)
         if k < 1:
             raise EngineError(f"{type(self).__name__}.search: k is {k}, expected 1 or more")
+        if allow is not None and len(allow) > 1 and not np.all(allow[1:] > allow[:-1]):
+            allow = np.unique(allow)
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
         for block in self._blocks:
             for part in self._parts(block, allow):

@@ -1,0 +1,244 @@
+"""How a commit is made: store and segments first, then one step that makes it true, the replacement of `head.json`.
+
+Before that step nothing is seen, and what was written is undone by the next writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crossbit.errors import CollectionError
+from crossbit.search.durable import Receipt, told, write_whole, writing
+from crossbit.search.head import Head, Log, Meta, SegmentCard, write_head
+from crossbit.search.records import Record
+from crossbit.search.segment import Part, part_of, write_dead, write_segment
+from crossbit.search.snapshot import Snapshot, open_snapshot
+from crossbit.search.walk import Broken
+
+if TYPE_CHECKING:
+    from crossbit.search.store import Table
+
+
+@contextmanager
+def writer(folder: Path, meta: Meta) -> Iterator[Writer]:
+    """Open a collection for writing, undoing what a killed writer left behind.
+
+    Raises:
+        CollectionError: another process writes, or the collection is damaged.
+    """
+    with writing(folder):
+        yield Writer(folder, meta)
+
+
+class Writer:
+    """Commits to a collection. Made by `writer`, which holds the lock."""
+
+    def __init__(self, folder: Path, meta: Meta) -> None:
+        self.folder, self.meta = folder, meta
+        self.snapshot = open_snapshot(folder, meta)
+        with told(folder):
+            self._sweep()
+            if self.head.tidying:
+                self._tidy()
+
+    @property
+    def head(self) -> Head:
+        """Give the last commit."""
+        return self.snapshot.head
+
+    @cached_property
+    def table(self) -> Table:
+        """Open the store, as it was at the last commit. Importing LanceDB takes a second, so only writing does."""
+        from crossbit.search.store import Table
+
+        known = read_receipts(self.folder, self.head)
+        return Table(self.folder / "store", self.meta, self.head.store, set(known))
+
+    def commit(
+        self,
+        records: Sequence[Record] = (),
+        removed: Iterable[int] = (),
+        *,
+        quarantine: Mapping[bytes, Broken] | None = None,
+        root: str | None = None,
+    ) -> None:
+        """Make items, removals and the quarantine list true in one step.
+
+        Args:
+            records: new items, or new states of known ones.
+            removed: ids of items that are gone; they stay in the store as tombstones until `compact`.
+            quarantine: the whole list, if it changed.
+            root: what paths are relative to, if it changed.
+
+        Raises:
+            CollectionError: the disk is full or cannot be written; the commit before stands.
+        """
+        with told(self.folder), self._undoing():
+            self._commit(list(records), np.unique(np.fromiter(removed, np.int64)), quarantine, root)
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
+        """After a failure or an interrupt, go on from what the disk says was committed last."""
+        try:
+            yield
+        except BaseException:
+            self.__dict__.pop("table", None)
+            self.snapshot = open_snapshot(self.folder, self.meta, self.snapshot)
+            raise
+
+    def _commit(
+        self,
+        records: list[Record],
+        removed: np.ndarray,
+        quarantine: Mapping[bytes, Broken] | None,
+        root: str | None,
+    ) -> None:
+        head = replace(self.head, commit=self.head.commit + 1)
+        if records or len(removed):
+            known = [record.id for record in records if record.id < head.next_id]
+            self.table.write(records, known, removed)
+            head = replace(
+                head,
+                store=self.table.version,
+                next_id=max([head.next_id, *(record.id + 1 for record in records)]),
+                segments=self._segments(records, np.union1d(removed, known).astype(np.int64), head.commit),
+                receipts=self._receipts(head.receipts),
+            )
+        if quarantine is not None:
+            name = f"quarantine-{head.commit:06d}.jsonl" if quarantine else ""
+            receipt = write_whole(self.folder / name, _lines(quarantine.values())) if quarantine else None
+            head = replace(head, quarantine=name, quarantine_receipt=receipt)
+        self._finish(head if root is None else replace(head, root=root))
+
+    def _finish(self, head: Head) -> None:
+        """Replace the head, which is the commit, and drop what no commit names any more."""
+        write_head(self.folder, head)
+        self.snapshot = Snapshot(self.folder, self.meta, head, self.snapshot)
+        self._sweep()
+
+    def _segments(self, records: list[Record], dead: np.ndarray, commit: int) -> tuple[SegmentCard, ...]:
+        """Write new items as a segment, joined with those before it that are no larger, and mark dead ones in the others.
+
+        So there are never more than about log2(N) segments, and each row is copied about as often.
+        """
+        alive = []
+        for segment in self.snapshot.segments:
+            gone = segment.places(dead)
+            card = segment.card
+            if len(gone):
+                all_gone = np.union1d(np.flatnonzero(~segment.alive), gone)
+                if len(all_gone) == card.items:
+                    continue
+                card = write_dead(self.folder, segment, all_gone, commit)
+                segment = type(segment)(self.folder, card)
+            alive.append(segment)
+        joined: list[Part] = [part_of(records, self.meta)] if records else []
+        total = len(records)
+        while records and alive and alive[-1].card.items - alive[-1].card.dead <= total:
+            segment = alive.pop()
+            total += segment.card.items - segment.card.dead
+            joined.append(segment.part())
+        cards = [segment.card for segment in alive]
+        return (*cards, write_segment(self.folder, f"{commit:06d}", joined)) if joined else tuple(cards)
+
+    def _receipts(self, log: Log) -> Log:
+        """Append checksums of the files that the store wrote since the last commit."""
+        path = self.folder / log.file
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            file.seek(log.size)
+            file.truncate()  # what a killed writer appended
+            fresh = self.table.fresh()
+            data = b"".join(
+                json.dumps({"path": name, "size": receipt.size, "sha256": receipt.sha256}).encode() + b"\n"
+                for name, receipt in fresh.items()
+            )
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return Log(log.file, log.size + len(data), zlib.crc32(data, log.crc))
+
+    def compact(self) -> None:
+        """Forget tombstones and old versions for good, and join all segments into one.
+
+        Raises:
+            CollectionError: the disk is full (compacting needs room for a second copy) or cannot be written.
+        """
+        with told(self.folder), self._undoing():
+            commit = self.head.commit + 1
+            if not self.head.store:
+                return
+            self.table.squeeze()
+            parts = [segment.part() for segment in self.snapshot.segments]
+            living = [part for part in parts if part.table.num_rows]
+            segments = (write_segment(self.folder, f"{commit:06d}", living),) if living else ()
+            head = replace(self.head, commit=commit, store=self.table.version, segments=segments)
+            # old versions may go only when the head no longer names them
+            self._finish(replace(head, receipts=self._receipts(head.receipts), tidying=True))
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove old versions of the store and start a new log of receipts."""
+        commit = self.head.commit + 1
+        self.table.forget_versions()
+        log = self._receipts(Log(f"receipts-{commit:06d}.jsonl"))
+        self._finish(replace(self.head, commit=commit, store=self.table.version, receipts=log, tidying=False))
+
+    def _sweep(self) -> None:
+        """Remove what the commit does not name: the work of a killed writer, and what the last commit replaced."""
+        head = self.head
+        named = {card.name: set(card.files) for card in head.segments}
+        for segment in _listed(self.folder / "segments"):
+            if segment.name not in named:
+                shutil.rmtree(segment, ignore_errors=True)
+                continue
+            for path in _listed(segment):
+                if path.name not in named[segment.name]:
+                    path.unlink(missing_ok=True)
+        for path in _listed(self.folder):
+            kind = path.name.split("-")[0]
+            stale = kind in ("quarantine", "receipts") and path.name not in (head.quarantine, head.receipts.file)
+            if stale or path.name.endswith(".partial"):
+                path.unlink(missing_ok=True)
+
+
+def read_receipts(folder: Path, head: Head) -> dict[str, Receipt]:
+    """Read the checksums of the store's files.
+
+    Raises:
+        CollectionError: the log is missing or damaged.
+    """
+    path = folder / head.receipts.file
+    data = b""
+    if head.receipts.size:
+        try:
+            with path.open("rb") as file:
+                data = file.read(head.receipts.size)
+        except FileNotFoundError as error:
+            raise CollectionError(f"{path}: missing, expected {head.receipts.size:,} bytes") from error
+    if len(data) != head.receipts.size or zlib.crc32(data) != head.receipts.crc:
+        raise CollectionError(f"{path}: damaged, its checksum is not the one that was committed")
+    records = [json.loads(line) for line in data.splitlines()]
+    return {record["path"]: Receipt(record["size"], record["sha256"]) for record in records}
+
+
+def _lines(broken: Iterable[Broken]) -> bytes:
+    rows = sorted(broken, key=lambda one: one.key)
+    return b"".join(
+        json.dumps({"path": b.path, "reason": b.reason, "size": b.size, "mtime_ns": b.mtime_ns}).encode() + b"\n"
+        for b in rows
+    )
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
