@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 
 from crossbit.batch import Encoded
 from crossbit.data.imagenet import imagenet_classes
+from crossbit.encoders import load
 from crossbit.encoders.base import EncoderCard
 from crossbit.errors import ConfigError
 from crossbit.features import Features
+from crossbit.media.image import load_image
 from crossbit.methods.conse import ConSE, ConSEConfig, build
 
 WIDTH = 12
@@ -106,29 +111,36 @@ def test_image_is_a_convex_combination_of_its_likeliest_classes(ready: ConSE) ->
         assert np.all((found >= low - 1e-6) & (found <= high + 1e-6))
 
 
-def test_a_class_is_the_mean_of_its_centred_synonyms(ready: ConSE) -> None:
+def at_length_one(row: np.ndarray) -> np.ndarray:
+    return row / np.linalg.norm(row)
+
+
+def test_a_class_is_the_mean_of_its_centred_synonyms_and_definition(ready: ConSE) -> None:
     classes = imagenet_classes()
-    everything = np.stack([unit(name) for c in classes for name in c.names])
-    centre = everything.mean(axis=0)
+    centre = np.mean([unit(name) for c in classes for name in c.names], axis=0)
     np.testing.assert_allclose(ready.centre.numpy(), centre, atol=1e-5)
-    tench = np.mean([unit("tench") - centre, unit("Tinca tinca") - centre], axis=0)
+    definitions = [unit(f"{c.names[0]}: {c.definition}") for c in classes]
+    parts = [unit("tench") - centre, unit("Tinca tinca") - centre, definitions[0] - np.mean(definitions, axis=0)]
+    tench = np.mean([at_length_one(part) for part in parts], axis=0)
     np.testing.assert_allclose(ready.names[0].numpy(), tench, atol=1e-5)
 
 
 def test_first_synonym_alone() -> None:
     encoder = Letters()
     classifier = (np.eye(1000, dtype=np.float32), np.zeros(1000, dtype=np.float32))
-    method = build(encoder, classifier=classifier, config=ConSEConfig(synonyms="first"))
+    method = build(encoder, classifier=classifier, config=ConSEConfig(synonyms="first", definitions=False))
     assert sorted(encoder.asked) == sorted(c.names[0] for c in imagenet_classes())
-    np.testing.assert_allclose(method.names[0].numpy() + method.centre.numpy(), unit("tench"), atol=1e-5)
+    tench = at_length_one(unit("tench") - method.centre.numpy())
+    np.testing.assert_allclose(method.names[0].numpy(), tench, atol=1e-5)
 
 
-def test_query_with_the_only_name_of_a_class_finds_it(ready: ConSE) -> None:
-    banana = imagenet_classes()[954]
-    assert banana.names == ("banana",)
+def test_query_with_the_only_name_of_a_class_finds_it() -> None:
+    classifier = (np.eye(1000, dtype=np.float32), np.zeros(1000, dtype=np.float32))
+    method = build(Letters(), classifier=classifier, config=ConSEConfig(definitions=False))
+    assert imagenet_classes()[954].names == ("banana",)
     pooled = 100 * torch.eye(1000)
     pictures = Encoded("image", pooled[:, None], torch.ones(1000, 1, dtype=torch.bool), pooled)
-    assert int((ready.embed(text("banana")) @ ready.embed(pictures).T).argmax()) == 954
+    assert int((method.embed(text("banana")) @ method.embed(pictures).T).argmax()) == 954
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:
@@ -143,3 +155,49 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 def test_another_classifier_is_refused() -> None:
     with pytest.raises(ConfigError, match="a classifier of 10 classes"):
         build(Letters(), classifier=(np.zeros((10, 4), np.float32), np.zeros(10, np.float32)))
+
+
+@pytest.fixture(scope="module")
+def packaged() -> ConSE:
+    """Build on the packaged encoders, with one name a class, since encoding two thousand definitions takes its time."""
+    return build(load("e5-small"), config=ConSEConfig(synonyms="first", definitions=False))
+
+
+def ask(method: ConSE, words: str) -> torch.Tensor:
+    encoder = load("e5-small")
+    return method.embed(Encoded.from_features(encoder.encode(encoder.prepare([words]))))[0]
+
+
+@pytest.mark.parametrize("words", ["a dog", "ein Hund", "собака", "un chien"])
+def test_dogs_are_asked_for_in_four_languages(packaged: ConSE, words: str) -> None:
+    likely = (packaged.names @ ask(packaged, words)).topk(5).indices
+    # classes 151 to 268 are breeds of dogs, 269 to 275 wolves, dingo, dhole and the African hunting dog
+    assert int(((likely >= 151) & (likely <= 275)).sum()) >= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a banana", "banana"), ("une banane", "banana"), ("バナナ", "banana"),
+        ("a church", "church"), ("церковь", "church"), ("Kirche", "church"),
+        ("a fire truck", "fire engine"), ("пожарная машина", "fire engine"), ("消防車", "fire engine"),
+    ],
+)  # fmt: skip
+def test_things_are_asked_for_in_three_languages(packaged: ConSE, words: str, expected: str) -> None:
+    assert imagenet_classes()[int((packaged.names @ ask(packaged, words)).argmax())].names[0] == expected
+
+
+def test_a_photograph_is_found_by_words(packaged: ConSE) -> None:
+    """Use the photographs that two of our dependencies ship: a temple, a flower, an officer."""
+    samples = Path(sklearn.datasets.__file__).parent / "images"
+    files = [
+        samples / "china.jpg",
+        samples / "flower.jpg",
+        Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
+    ]
+    encoder = load("efficientnet-lite0")
+    photos = Encoded.from_features(encoder.encode(encoder.prepare([load_image(file, size=224) for file in files])))
+    placed = packaged.embed(photos)
+    for words in ("a woman in uniform", "eine Frau in Uniform", "женщина в форме", "un militaire"):
+        temple, flower, officer = (placed @ ask(packaged, words)).tolist()
+        assert officer > 0.1 + max(temple, flower)

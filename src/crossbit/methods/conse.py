@@ -12,8 +12,9 @@ people, drawn symbols, written words; "a red car" is found as a car. In other la
 
 From the paper: the convex combination of the T likeliest classes' embeddings (equation 2), T up to 10; cosine to the query.
 Our reconstruction: a multilingual sentence encoder instead of word vectors, so any language can ask. A class's embedding is the
-mean over all its WordNet synonyms. Everything is centred on the mean over the class names, because that encoder's raw cosines
-are crowded between 0.7 and 0.9. T is 20: with names that have a common meaning, more of the classifier's doubt is useful.
+mean over all its WordNet synonyms and its definition. Names are centred on the mean over the names of all classes, and so are
+queries; definitions, which are another kind of sentence, on theirs: that encoder's raw cosines are crowded between 0.7 and
+0.9. T is 20: among a thousand fine-grained classes the twentieth still tells something.
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ class ConSEConfig:
     Args:
         top: how many of the likeliest classes are averaged (T of the paper).
         temperature: divides the classifier's logits; below 1 trusts the first class more.
-        synonyms: a class is embedded as the mean of "all" its names, or by its "first".
+        synonyms: a class is embedded by "all" its names, or by its "first".
+        definitions: and by its definition.
         classes: how many classes the classifier has.
     """
 
     top: int = 20
     temperature: float = 1.0
     synonyms: Literal["all", "first"] = "all"
+    definitions: bool = True
     classes: int = 1000
 
     def __post_init__(self) -> None:
@@ -135,11 +138,15 @@ def build(
     spoken = [c.names if config.synonyms == "all" else c.names[:1] for c in classes]
     rows = _unit_rows(text_encoder, [name for names in spoken for name in names])
     centre = rows.mean(axis=0)
-    ends = np.cumsum([len(names) for names in spoken])
-    means = [part.mean(axis=0) for part in np.split(rows - centre, ends[:-1])]
+    owner = np.repeat(np.arange(len(classes)), [len(names) for names in spoken])
+    total, count = np.zeros((len(classes), rows.shape[1]), np.float32), np.bincount(owner)[:, None]
+    np.add.at(total, owner, _unit(rows - centre))
+    if config.definitions:
+        rows = _unit_rows(text_encoder, [f"{c.names[0]}: {c.definition}" for c in classes])
+        total, count = total + _unit(rows - rows.mean(axis=0)), count + 1
     card = text_encoder.describe()
     method = ConSE(config, {"image": (weight.shape[1],) * 2, "text": (card.dim, card.pooled_dim)})
-    state = {"weight": weight, "bias": bias, "names": np.stack(means), "centre": centre}
+    state = {"weight": weight, "bias": bias, "names": total / count, "centre": centre}
     method.load_state_dict({name: torch.from_numpy(np.array(rows, np.float32)) for name, rows in state.items()})
     return method.eval()
 
@@ -151,5 +158,9 @@ def _unit_rows(encoder: Encoder, texts: list[str]) -> Float[np.ndarray, "N E"]:
     for start in range(0, len(order), CHUNK):
         chunk = order[start : start + CHUNK]
         rows[chunk] = encoder.encode(encoder.prepare([texts[place] for place in chunk])).pooled
+    return _unit(rows)
+
+
+def _unit(rows: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
     unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
