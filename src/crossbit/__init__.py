@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         NothingFound,
         UsageError,
     )
-    from crossbit.evaluation import Result, evaluate
+    from crossbit.evaluation.evaluate import evaluate
+    from crossbit.evaluation.result import Result
     from crossbit.model import Model
     from crossbit.ranking import Ranking
     from crossbit.search import Collection, Hit
@@ -40,7 +41,8 @@ _HOMES = {
     "crossbit.data.manifest": "Caption Item Manifest",
     "crossbit.errors": "AbilityError BatchError CollectionError ConfigError CrossbitError DataError EncoderError EngineError "
     "FingerprintError ManifestError MediaError MetricError ModelError NothingFound UsageError",
-    "crossbit.evaluation": "Result evaluate",
+    "crossbit.evaluation.evaluate": "evaluate",
+    "crossbit.evaluation.result": "Result",
     "crossbit.model": "Model",
     "crossbit.ranking": "Ranking",
     "crossbit.search": "Collection Hit",

@@ -18,6 +18,7 @@ FLOORS = (
     {"data", "encoders"},
     {"methods", "strategies"},
     {"heads"},
+    {"heads", "modelcard"},
     {"model", "testing"},
     {"training", "evaluation", "search"},
     {"cli", "server"},
