@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from crossbit.encoders.base import EncoderCard, Inputs, Media
 from crossbit.encoders.built import built_folder, fingerprint, package_file
-from crossbit.encoders.session import open_session
+from crossbit.encoders.session import open_built
 from crossbit.features import Features
 from crossbit.media.resize import letterbox
 
@@ -90,7 +90,7 @@ class EfficientNetLite0:
 
     @cached_property
     def _session(self) -> Any:
-        return open_session(_folder() / "graph.onnx")
+        return open_built(_folder())
 
 
 def classifier() -> tuple[Float[np.ndarray, "1000 1280"], Float[np.ndarray, " 1000"]]:

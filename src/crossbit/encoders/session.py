@@ -19,13 +19,28 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def open_built(folder: Path) -> Any:
+    """Open `graph.onnx` of a converted encoder in the cache.
+
+    Raises:
+        EncoderError: it cannot be read; the folder is removed, so that the next use builds it anew.
+    """
+    try:
+        return open_session(folder / "graph.onnx")
+    except EncoderError as error:
+        discard(folder)
+        raise EncoderError(
+            error.message, "the damaged folder has been removed from the cache; run the command again to build it anew"
+        ) from error
+
+
 def open_session(graph: Path) -> Any:
-    """Open a graph of a built folder for running on the CPU.
+    """Open an ONNX graph for running on the CPU.
 
     Threads wait asleep between runs: spinning gains 2 % on an idle machine and loses half on one that also decodes pictures.
 
     Raises:
-        EncoderError: ONNX Runtime cannot read the graph; the folder is removed, so that the next use builds it anew.
+        EncoderError: ONNX Runtime cannot read the graph.
     """
     import onnxruntime as ort
 
@@ -37,8 +52,4 @@ def open_session(graph: Path) -> Any:
     try:
         return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own that are not exported
-        discard(graph.parent)
-        raise EncoderError(
-            f"{graph}: ONNX Runtime cannot read it ({str(error).splitlines()[0]})",
-            "the damaged folder has been removed from the cache; run the command again and it is built anew",
-        ) from error
+        raise EncoderError(f"{graph}: ONNX Runtime cannot read it ({str(error).splitlines()[0]})") from error

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int32, Num
 from crossbit.encoders.base import EncoderCard, Inputs, Media
 from crossbit.encoders.built import built_folder, find_package, fingerprint, package_file
 from crossbit.encoders.longtext import Frame, lay_out, run_in_windows, warn_of_cuts
-from crossbit.encoders.session import open_session
+from crossbit.encoders.session import open_built
 from crossbit.errors import UsageError
 from crossbit.features import Features
 
@@ -136,7 +136,7 @@ class PackagedText(TextEncoder):
 
     @cached_property
     def _session(self) -> Any:
-        return open_session(self.folder / "graph.onnx")
+        return open_built(self.folder)
 
 
 class E5Small(PackagedText):

@@ -1,0 +1,61 @@
+"""Open what a user calls a picture: only regular files, and every other thing is told by its name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from crossbit.errors import MediaError
+
+_WHAT = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    It is opened first and looked at then, so that nothing can be put in its place between the two; and without waiting, so
+    that a named pipe does not hold us for ever.
+
+    Raises:
+        MediaError: it is missing, empty, not readable or no regular file; the message says which.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise MediaError(f"{shown(path)}: {_why(path, error)}, expected a picture") from error
+    except ValueError as error:  # a zero byte in the name
+        raise MediaError(f"{shown(path)}: {error}, expected the path of a picture") from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        raise MediaError(
+            f"{shown(path)}: found {_WHAT.get(stat.S_IFMT(found.st_mode), 'something')}, expected a picture"
+        )
+    if found.st_size == 0:
+        os.close(handle)
+        raise MediaError(f"{shown(path)}: the file is empty (0 bytes), expected a picture")
+    return os.fdopen(handle, "rb")
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Give a path as text that can always be printed: bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _why(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "its symbolic links form a loop"
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return f"a symbolic link to {shown(os.readlink(path))}, which does not exist"
+    if error.errno == errno.ENXIO:
+        return "found a socket"
+    return (error.strerror or str(error)).lower()
