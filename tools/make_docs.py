@@ -91,7 +91,7 @@ def pages() -> dict[Path, str]:
     made = {ROOT / "docs" / "reference" / "cli.md": reference()}
     for name in METHODS:
         path = ROOT / "docs" / "methods" / f"{name}.md"
-        own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else "\n## Findings\n\n"
+        own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else ""
         made[path] = head(name) + own
     return made
 
