@@ -8,7 +8,7 @@ Source: Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Em
 
 What it can see: the thousand kinds of things of ImageNet (animals, above all dogs; vehicles, tools, food, furniture, clothes,
 buildings) and what lies between them in the text encoder's space. What it cannot: colours, counts, places of things, actions,
-people, drawn symbols, written words; "a red car" is found as a car. In other languages it is as good as the text encoder.
+people, drawn symbols, written words; "a red car" may well find red wine. In other languages it is as good as the text encoder.
 
 From the paper: the convex combination of the T likeliest classes' embeddings (equation 2), T up to 10; cosine to the query.
 Our reconstruction: a multilingual sentence encoder instead of word vectors, so any language can ask. A class's embedding is the
