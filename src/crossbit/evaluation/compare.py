@@ -1,0 +1,267 @@
+"""compare: result files side by side, with confidence intervals and paired tests."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from crossbit.errors import ConfigError, FingerprintError, UsageError
+from crossbit.evaluation.measure import CUTS, DIRECTIONS
+from crossbit.evaluation.result import Result
+from crossbit.metrics.significance import Difference, Interval, Run, bootstrap_interval, holm, paired_difference
+
+Format = Literal["markdown", "csv", "latex"]
+
+_SHORT = {"image_to_text": "i2t", "text_to_image": "t2i"}
+
+
+@dataclass(frozen=True)
+class System:
+    """The results of one system, one a seed."""
+
+    name: str
+    results: tuple[Result, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Give the seeds of all its runs."""
+        return tuple(seed for result in self.results for seed in result.seeds)
+
+    def value(self, language: str, side: str, measure: str) -> float:
+        """Give a measure, the mean over the runs."""
+        return float(np.mean([result.metrics[language][side][measure] for result in self.results]))
+
+    def runs(self, metric: str, languages: Sequence[str] | None) -> list[Run]:
+        """Give the terms of every run."""
+        return [result.terms(metric, languages) for result in self.results]
+
+    def comparable(self, other: System) -> list[str]:
+        """Name what of data, split and protocol differs from another system."""
+        a, b = self.results[0], other.results[0]
+        pairs = (
+            ("data", a.data["fingerprint"], b.data["fingerprint"]),
+            ("split", a.data["split"], b.data["split"]),
+            ("protocol", a.protocol["fingerprint"], b.protocol["fingerprint"]),
+        )
+        return [f"{name} ({mine} and {theirs})" for name, mine, theirs in pairs if mine != theirs]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: a system, its headline measure with its interval, and how it differs from the reference."""
+
+    system: System
+    headline: tuple[float, ...]
+    interval: Interval
+    difference: Difference | None
+    p_value: float | None
+
+
+def compare(
+    results: Sequence[Result | Path | str],
+    *,
+    format: Format = "markdown",
+    languages: Sequence[str] | None = None,
+    against: Literal["first", "best"] = "first",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> str:
+    """Give a table of results: measures, 95 % intervals of the headline, paired tests against one system.
+
+    Results of one system (one file a seed) are averaged. Intervals are bootstrapped over items, with all captions of an
+    item together, and over seeds; p-values come from sign-flip tests over items and are corrected after Holm for the
+    number of systems. Systems measured on other data or by another protocol stand in the table without a test, and a
+    warning says so.
+
+    Args:
+        results: results, or their files.
+        format: "markdown", "csv" or "latex".
+        languages: that the table averages over; by default those that all results have.
+        against: which system the others are tested against.
+        resamples: of the bootstrap.
+        seed: of bootstrap and test.
+
+    Raises:
+        UsageError: no results, no common language, or results of several families of measures.
+        FingerprintError: two runs of one system were measured on different data or by different protocols.
+        DataError: a file is not a result.
+    """
+    if format not in _WRITERS:
+        raise ConfigError(f"format {format!r}, expected one of {sorted(_WRITERS)}")
+    systems = group(results)
+    spoken = _languages(systems, languages)
+    metric = _headline(systems)
+    lines = headlines(systems, metric, spoken, against, resamples, seed)
+    write = _WRITERS[format]
+    tables = [write(*_main_table(lines, metric, spoken))]
+    if len(spoken) > 1:
+        tables.append(write(*_language_table(systems, metric, spoken)))
+    return "\n".join(tables)
+
+
+def group(results: Sequence[Result | Path | str]) -> list[System]:
+    """Put the runs of each system together, in the order named.
+
+    Raises:
+        UsageError: there are none.
+        FingerprintError: the runs of one system were measured on different data or by different protocols.
+    """
+    read = [result if isinstance(result, Result) else Result.read(result) for result in results]
+    if not read:
+        raise UsageError("compare: no results, expected at least one file")
+    names = dict.fromkeys(result.system for result in read)
+    systems = [System(name, tuple(result for result in read if result.system == name)) for name in names]
+    for system in systems:
+        for result in system.results[1:]:
+            if different := System(system.name, (result,)).comparable(system):
+                raise FingerprintError(
+                    f"compare: the runs of {system.name!r} differ in {', '.join(different)}",
+                    "compare them as two systems: `evaluate --system NAME`",
+                )
+    return systems
+
+
+def headlines(
+    systems: Sequence[System],
+    metric: str,
+    languages: Sequence[str],
+    against: Literal["first", "best"] = "first",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Line]:
+    """Give headline, interval, difference and corrected p-value of every system."""
+    runs = [system.runs(metric, languages) for system in systems]
+    values = [tuple(sum(term.weight * float(term.values.mean()) for term in run) for run in some) for some in runs]
+    reference = 0 if against == "first" else int(np.argmax([np.mean(some) for some in values]))
+    differences: list[Difference | None] = []
+    for place, system in enumerate(systems):
+        different = system.comparable(systems[reference])
+        if different:
+            warnings.warn(
+                f"{system.name!r} and {systems[reference].name!r} cannot be compared: they differ in "
+                f"{', '.join(different)}",
+                stacklevel=3,
+            )
+        testable = place != reference and not different
+        found = paired_difference(runs[place], runs[reference], resamples=resamples, seed=seed) if testable else None
+        differences.append(found)
+    tested = [place for place, found in enumerate(differences) if found is not None]
+    corrected = dict(zip(tested, holm([found.p_value for found in differences if found is not None]), strict=True))
+    return [
+        Line(
+            system,
+            values[place],
+            bootstrap_interval(runs[place], resamples=resamples, seed=seed),
+            differences[place],
+            float(corrected[place]) if place in corrected else None,
+        )
+        for place, system in enumerate(systems)
+    ]
+
+
+def _headline(systems: Sequence[System]) -> str:
+    families = {result.protocol["family"] for system in systems for result in system.results}
+    if len(families) != 1:
+        raise UsageError(f"compare: results of {sorted(families)}, expected one family of measures")
+    return "rsum" if families == {"recall"} else "map_all"
+
+
+def _languages(systems: Sequence[System], wanted: Sequence[str] | None) -> list[str]:
+    shared = [
+        language
+        for language in systems[0].results[0].languages
+        if all(language in result.languages for system in systems for result in system.results)
+    ]
+    if wanted is None:
+        if not shared:
+            raise UsageError("compare: the results have no language in common")
+        return shared
+    if missing := [language for language in wanted if language not in shared]:
+        raise UsageError(f"compare: not all results have language {missing[0]!r}, common are {shared}")
+    return list(wanted)
+
+
+def _main_table(lines: Sequence[Line], metric: str, languages: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    sides = [(side, f"recall_at_{k}", f"{_SHORT[side]} R@{k}") for side in DIRECTIONS for k in CUTS]
+    if metric != "rsum":
+        sides = [(side, "map_all", f"{_SHORT[side]} MAP") for side in DIRECTIONS]
+    name = "rsum" if metric == "rsum" else "MAP"
+    head = ["system", "seeds", *[label for _, _, label in sides], name, "95 %", "difference", "95 %", "p"]
+    rows = []
+    for line in lines:
+        cells = [line.system.name, str(len(line.system.seeds) or len(line.system.results))]
+        for side, measure, _ in sides:
+            cells.append(f"{np.mean([line.system.value(language, side, measure) for language in languages]):.1f}")
+        spread = f" ± {np.std(line.headline, ddof=1):.1f}" if len(line.headline) > 1 else ""
+        cells += [f"{np.mean(line.headline):.1f}{spread}", _span(line.interval)]
+        if line.difference is None:
+            cells += ["", "", ""]
+        else:
+            cells += [f"{line.difference.value:+.1f}", _span(line.difference.interval), _p(line.p_value)]
+        rows.append(cells)
+    return head, rows
+
+
+def _language_table(
+    systems: Sequence[System], metric: str, languages: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [system.name, *[f"{system.value(language, 'both', metric):.1f}" for language in languages]]
+        for system in systems
+    ]
+    return [f"{'rsum' if metric == 'rsum' else 'MAP'} by language", *languages], rows
+
+
+def _span(interval: Interval) -> str:
+    return f"{interval.low:.1f} to {interval.high:.1f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * width if place == 0 else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    return "\n".join([line(head), line(rule), *[line(row) for row in rows]]) + "\n"
+
+
+def _csv(head: list[str], rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()
+
+
+def _latex(head: list[str], rows: list[list[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(_escape(cell) for cell in cells) + r" \\"
+
+    body = [line(head), r"\midrule", *[line(row) for row in rows]]
+    columns = "l" + "r" * (len(head) - 1)
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _escape(cell: str) -> str:
+    for sign in "&%$#_{}":
+        cell = cell.replace(sign, "\\" + sign)
+    return cell.replace("±", r"$\pm$").replace("< ", "$<$ ").replace("~", r"\textasciitilde{}")
+
+
+_WRITERS = {"markdown": _markdown, "csv": _csv, "latex": _latex}

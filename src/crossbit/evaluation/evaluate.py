@@ -1,0 +1,192 @@
+"""evaluate: a model and a data set in, a Result out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from crossbit.data.manifest import Manifest
+from crossbit.errors import AbilityError, ManifestError
+from crossbit.evaluation.measure import measure
+from crossbit.evaluation.protocols import Plan, protocol_of
+from crossbit.evaluation.protocols import Protocol as Rules
+from crossbit.evaluation.result import Result, this_command
+
+By = Literal["embedding", "code"]
+
+Encode = Callable[[str, Sequence[Any]], Any]
+"""Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
+
+
+class Encodes(Protocol):
+    """What is asked of a model: who it is, and rows for media. `crossbit.Model` is one."""
+
+    @property
+    def name(self) -> str:
+        """Say what the model is called."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash weights, settings and encoders."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Give the width of its embeddings, 0 where it has none."""
+        ...
+
+    @property
+    def bits(self) -> int:
+        """Give the length of its codes, 0 where it has none."""
+        ...
+
+    def encode(self, view: str, media: Sequence[Any], *, batch_size: int = 32, show_progress: bool = False) -> Any:
+        """Give embeddings and codes of pictures or texts."""
+        ...
+
+
+def evaluate(
+    model: Encodes,
+    dataset: Manifest | Path | str,
+    *,
+    split: str = "test",
+    languages: Sequence[str] | None = None,
+    by: By = "embedding",
+    protocol: str | Rules = "concept-retrieval",
+    system: str | None = None,
+    seeds: Sequence[int] | None = None,
+    encode: Encode | None = None,
+    batch_size: int = 32,
+    progress: bool = True,
+    command: str | None = None,
+) -> Result:
+    """Measure a model on a split, each language apart, in both directions.
+
+    Every picture and every different text is encoded once, whatever the number of languages; so two items of one name get
+    the very same row and tie exactly.
+
+    Args:
+        model: a `Model`, or anything that encodes.
+        dataset: a manifest, its file, a folder with a `manifest.jsonl`, or the name of a packaged set ("openmoji").
+        split: the items that ask.
+        languages: of the captions; all by default.
+        by: compare embeddings, or packed codes.
+        protocol: a name of `PROTOCOLS` or a protocol.
+        system: what to call what is measured; by default the model's name and what is compared.
+        seeds: of the run; by default what the model card says.
+        encode: another way to get rows, such as from cached features.
+        batch_size: media encoded at a time.
+        progress: show bars on stderr.
+        command: what to write down as the command; by default this process's.
+
+    Raises:
+        AbilityError: the model has no embedding or no code.
+        ManifestError: no such data, split or language.
+        MediaError: a picture cannot be read; a measure on the rest would be another measure.
+    """
+    _check_able(model, by)
+    manifest = manifest_of(dataset)
+    plan = protocol_of(protocol).plan(manifest, split, languages)
+    images, texts = encode_plan(model, plan, manifest, by, encode, batch_size, progress)
+    measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None)
+    training = _training(model)
+    if seeds is None:
+        seed = training.get("settings", {}).get("seed")
+        seeds = () if seed is None else (int(seed),)
+    width = f"{model.bits}-bit code" if by == "code" else "embedding"
+    return Result(
+        system=system or f"{model.name} {width}",
+        metrics=measured.metrics,
+        answers=measured.answers,
+        data={
+            "name": manifest.name,
+            "split": split,
+            "fingerprint": manifest.fingerprint,
+            "languages": list(plan.languages),
+            "pictures": len(plan.items),
+            "texts": sum(len(case.texts) for case in plan.cases),
+            "different_texts": len(plan.texts),
+        },
+        protocol={
+            "name": plan.protocol.name,
+            "fingerprint": plan.protocol.fingerprint,
+            "family": plan.protocol.family,
+            "about": plan.protocol.about,
+        },
+        model={
+            "name": model.name,
+            "fingerprint": model.fingerprint,
+            "by": by,
+            "width": model.bits if by == "code" else model.dim,
+        },
+        seeds=tuple(seeds),
+        config=training,
+        command=this_command() if command is None else command,
+    )
+
+
+def encode_plan(
+    model: Encodes,
+    plan: Plan,
+    manifest: Manifest,
+    by: By = "embedding",
+    encode: Encode | None = None,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the rows of the plan's items and of its texts."""
+
+    def rows(view: str, media: Sequence[Any]) -> np.ndarray:
+        if encode is not None:
+            encoded = encode(view, media)
+        else:
+            encoded = model.encode(view, media, batch_size=batch_size, show_progress=progress)
+        found: np.ndarray | None = encoded.code if by == "code" else encoded.embedding
+        if found is None:
+            raise AbilityError(f"model `{model.name}` gave no {by} for {view}s")
+        return found
+
+    return rows("image", [manifest.file(item) for item in plan.items]), rows("text", list(plan.texts))
+
+
+def manifest_of(dataset: Manifest | Path | str) -> Manifest:
+    """Find a manifest: itself, its file, a folder that holds `manifest.jsonl` or one `.jsonl`, or a packaged set by name.
+
+    Raises:
+        ManifestError: there is none; the message says where was looked.
+    """
+    if isinstance(dataset, Manifest):
+        return dataset
+    path = Path(dataset)
+    if str(dataset) == "openmoji" and not path.exists():
+        from crossbit.data.picto.openmoji import prepare
+
+        return prepare()
+    if path.is_dir():
+        listings = [path / "manifest.jsonl"] if (path / "manifest.jsonl").is_file() else sorted(path.glob("*.jsonl"))
+        if len(listings) != 1:
+            raise ManifestError(
+                f"{path}: {len(listings)} manifests, expected `manifest.jsonl` or one `.jsonl`", "name the file itself"
+            )
+        path = listings[0]
+    return Manifest.read(path)
+
+
+def _check_able(model: Encodes, by: By) -> None:
+    if by == "code" and not model.bits:
+        raise AbilityError(
+            f"model `{model.name}` has no codes", "evaluate it by embedding, or train a method that hashes"
+        )
+    if by == "embedding" and not model.dim:
+        hint = "evaluate it by code" if model.bits else "a joint scorer re-ranks the answers of a model that embeds"
+        raise AbilityError(f"model `{model.name}` has no embedding to compare", hint)
+
+
+def _training(model: Encodes) -> dict[str, Any]:
+    """Give what the model card says of the training; models from elsewhere have none."""
+    card = getattr(model, "card", None)
+    return dict(getattr(card, "training", None) or {})
