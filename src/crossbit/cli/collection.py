@@ -1,0 +1,104 @@
+"""crossbit collection: look at a collection, check it, tidy it, take things out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from crossbit.cli.locate import find_collection
+from crossbit.cli.show import counted, json_out, printable, size, table_out
+from crossbit.errors import NothingFound
+
+app = typer.Typer(no_args_is_help=True, help="Look at a collection, check it, tidy it, take pictures out of it.")
+
+_WHICH = typer.Argument(None, metavar="COLLECTION", help="A collection or its folder of pictures; else the nearest.")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@app.command()
+def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
+    """Say what a collection holds, which model made it, and how large it is."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        stats = opened.stats()
+    if json:
+        json_out(stats.to_dict())
+        return
+    kinds = [f"embeddings of {stats.dim} numbers in {stats.vectors}"] * bool(stats.dim)
+    kinds += [f"codes of {stats.bits} bits"] * bool(stats.bits)
+    rows = [
+        ("collection", printable(stats.folder)),
+        ("pictures below", printable(stats.root) if stats.root else "not known"),
+        ("model", f"{stats.model} ({stats.fingerprint})"),
+        ("holds", f"{counted(stats.items, 'picture')}, {counted(stats.captions, 'caption')}; {', '.join(kinds)}"),
+        ("quarantined", counted(stats.quarantined, "file")),
+        ("size", f"{size(sum(stats.bytes.values()))}, {counted(stats.dead, 'dead entry', 'dead entries')}"),
+        ("filter by", ", ".join(f"{name} ({' or '.join(types)})" for name, types in stats.fields.items())),
+    ]
+    for name, value in rows:
+        typer.echo(f"{name + ':':<16}{value}")
+
+
+@app.command()
+def verify(collection: Path = _WHICH, json: bool = _JSON) -> None:
+    """Compare every file of a collection with its checksum."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        report = opened.verify()
+    if json:
+        json_out(report.to_dict())
+    elif report.ok:
+        typer.echo(f"{counted(report.files, 'file')}, {size(report.bytes)}: all as they were written")
+    report.check()
+
+
+@app.command()
+def compact(collection: Path = _WHICH, json: bool = _JSON) -> None:
+    """Drop removed pictures and old versions for good; needs room for a second copy while it runs."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        before = sum(opened.stats().bytes.values())
+        opened.compact()
+        after = sum(opened.stats().bytes.values())
+    if json:
+        json_out({"bytes_before": before, "bytes_after": after})
+    else:
+        typer.echo(f"{size(before)} before, {size(after)} now")
+
+
+@app.command()
+def quarantine(collection: Path = _WHICH, json: bool = _JSON) -> None:
+    """List the files that could not be used, each with the reason."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        broken = opened.quarantine()
+    if json:
+        json_out([{"path": one.path, "reason": one.reason} for one in broken])
+    else:
+        table_out(("path", "reason"), [(printable(one.path), one.reason) for one in broken])
+
+
+@app.command()
+def delete(
+    pictures: list[str] = typer.Argument(..., metavar="PICTURES", help="Paths, or ids as `search --json` gives them."),
+    collection: Path = typer.Option(
+        None, "--collection", "-c", metavar="FOLDER", help="The collection; else the nearest."
+    ),
+    json: bool = _JSON,
+) -> None:
+    """Take pictures out of a collection; the files stay, and the next `index` of their folder finds them again."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        deleted = opened.delete([int(name) if name.isdecimal() else Path(name) for name in pictures])
+    if json:
+        json_out({"deleted": deleted})
+    else:
+        typer.echo(f"{counted(deleted, 'picture')} taken out")
+    if not deleted:
+        raise NothingFound(f"none of {', '.join(map(printable, pictures))} is in the collection")

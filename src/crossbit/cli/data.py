@@ -1,0 +1,92 @@
+"""crossbit data: prepare the packaged data sets, and say what is in one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from crossbit.cli.show import counted, json_out, printable, table_out
+from crossbit.errors import ManifestError
+
+if TYPE_CHECKING:
+    from crossbit.data.manifest import Manifest
+
+app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
+
+SETS = ("openmoji",)
+"""Data sets that come with packages."""
+
+_NAME = typer.Argument(..., metavar="DATA", help=f"{', '.join(SETS)}, or a manifest in JSON Lines.")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@app.command()
+def prepare(
+    data: str = typer.Argument("openmoji", metavar="NAME", help=f"Which one: {', '.join(SETS)}."), json: bool = _JSON
+) -> None:
+    """Prepare a packaged data set in the cache; the second time it only reads it."""
+    _print(open_data(data), json)
+
+
+@app.command()
+def info(data: str = _NAME, json: bool = _JSON) -> None:
+    """Say how many items, captions and languages a data set has, by split, and its fingerprint."""
+    _print(open_data(data), json)
+
+
+def open_data(name: str) -> Manifest:
+    """Give a data set by name, preparing it when that was not done yet, or read a manifest.
+
+    Raises:
+        ManifestError: there is neither; the message names what there is.
+    """
+    from crossbit.config import suggest
+    from crossbit.evaluation.evaluate import manifest_of
+
+    if name not in SETS and not Path(name).exists():
+        raise ManifestError(
+            f"{name}: neither a data set nor a file, expected {', '.join(SETS)} or a manifest", suggest(name, SETS)
+        )
+    return manifest_of(name)
+
+
+def _print(manifest: Manifest, json: bool) -> None:
+    found = summary(manifest)
+    if json:
+        json_out(found)
+        return
+    typer.echo(
+        f"{manifest.name}: {counted(len(manifest), 'item')} below {printable(manifest.root)}, "
+        f"fingerprint {manifest.fingerprint}"
+    )
+    table_out(
+        ("split", "items", "concepts", "captions"),
+        [(s["split"], s["items"], s["concepts"], s["captions"]) for s in found["splits"]],
+        right=(1, 2, 3),
+    )
+    typer.echo("languages: " + ", ".join(f"{lang} {count:,}" for lang, count in found["languages"].items()))
+    for source, licence in found["sources"]:
+        typer.echo(f"source: {source}, {licence}")
+
+
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """Count items, concepts, captions and languages."""
+    splits = []
+    for split in sorted({item.split for item in manifest}):
+        items = [item for item in manifest if item.split == split]
+        concepts = {item.concept or item.id for item in items}
+        captions = sum(len(item.captions) for item in items)
+        splits.append({"split": split or "-", "items": len(items), "concepts": len(concepts), "captions": captions})
+    languages = Counter(caption.lang for item in manifest for caption in item.captions)
+    return {
+        "name": manifest.name,
+        "root": manifest.root,
+        "fingerprint": manifest.fingerprint,
+        "items": len(manifest),
+        "splits": splits,
+        "languages": dict(languages.most_common()),
+        "sources": sorted({(item.source, item.licence) for item in manifest if item.source}),
+    }

@@ -1,0 +1,95 @@
+"""crossbit index: make a folder of pictures searchable, or bring its collection up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from crossbit.cli.show import counted, json_out, printable, say
+from crossbit.errors import CollectionError, NothingFound, UsageError
+
+if TYPE_CHECKING:
+    from crossbit.search.collection import Collection
+    from crossbit.search.records import SyncReport
+
+DEFAULT_MODEL = "conse"
+NAMED = 3
+"""How many broken files the summary names; `crossbit collection quarantine` has all."""
+
+
+def index(
+    folder: Path = typer.Argument(..., metavar="FOLDER", help="The folder of pictures, with everything below it."),
+    model: str = typer.Option(
+        None, "--model", "-m", metavar="NAME", help="conse, clip:NAME, or the folder of a model."
+    ),
+    collection: Path = typer.Option(
+        None, "--collection", "-c", metavar="FOLDER", help="Where the collection lies; else `.crossbit` in the folder."
+    ),
+    rebuild: bool = typer.Option(False, "--rebuild", help="Encode everything anew, such as with another model."),
+    retry: bool = typer.Option(False, "--retry", help="Read broken files again though they did not change."),
+    batch_size: int = typer.Option(32, "--batch-size", min=1, metavar="N", help="Pictures that are encoded at a time."),
+    max_pixels: int = typer.Option(
+        200_000_000, "--max-pixels", min=1, metavar="N", help="Larger pictures are refused."
+    ),
+    json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Index a folder of pictures; a second run touches only what is new, changed, renamed or gone."""
+    if not folder.is_dir():
+        found = "not a folder" if folder.exists() else "no such folder"
+        raise UsageError(f"{printable(folder)}: {found}, expected a folder with pictures")
+    with _open(folder, collection, model, rebuild) as opened:
+        say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
+        report = opened.sync(folder, batch_size=batch_size, max_pixels=max_pixels, retry=retry)
+        if json:
+            json_out({"collection": opened.folder, "model": opened.model.name, **report.to_dict()})
+        else:
+            _print(report, opened.folder, len(opened))
+
+
+def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool) -> Collection:
+    """Open the folder's collection, or make one; nothing is made or dropped for a folder without pictures."""
+    from crossbit.search.collection import FOLDER, Collection
+    from crossbit.search.head import is_collection
+    from crossbit.search.walk import walk
+
+    place = place or folder / FOLDER
+    if is_collection(place) and not rebuild:
+        return Collection.open(place, model)
+    if not walk(folder, skip=[place]).pictures:
+        _nothing_below(folder)
+    return Collection.create(place, model or _model_before(place), root=folder, replace=rebuild)
+
+
+def _model_before(place: Path) -> str:
+    """Give the model of the collection that is to be rebuilt, so that `--rebuild` alone does not change it."""
+    from crossbit.search.head import read_meta
+
+    try:
+        return read_meta(place).reference
+    except CollectionError:  # there is none, or it is damaged, which is a reason to rebuild it
+        return DEFAULT_MODEL
+
+
+def _nothing_below(folder: Path) -> None:
+    from crossbit.media.image import IMAGE_SUFFIXES
+
+    raise NothingFound(
+        f"{printable(folder)}: no pictures found, expected files ending in {' '.join(sorted(IMAGE_SUFFIXES))}",
+        "name the folder that holds them; folders in it are searched too, hidden ones are not",
+    )
+
+
+def _print(report: SyncReport, place: Path, total: int) -> None:
+    kinds = ("added", "changed", "renamed", "removed", "unchanged")
+    parts = [f"{getattr(report, kind):,} {kind}" for kind in kinds if getattr(report, kind)]
+    typer.echo(
+        f"{', '.join(parts) or 'nothing to do'} in {report.seconds:.1f} s; {counted(total, 'picture')} in {printable(place)}"
+    )
+    if report.quarantined:
+        typer.echo(f"{counted(report.quarantined, 'file')} could not be used:")
+        for broken in report.broken[:NAMED]:
+            typer.echo(f"  {printable(broken.path)}: {broken.reason}")
+        if report.quarantined > min(NAMED, len(report.broken)):
+            typer.echo(f"  all of them: crossbit collection quarantine {printable(place)}")

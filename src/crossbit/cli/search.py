@@ -1,0 +1,105 @@
+"""crossbit search: words or a picture in, ranked pictures out. Nothing here or below imports torch."""
+
+from __future__ import annotations
+
+import tempfile
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from crossbit.cli.locate import find_collection
+from crossbit.cli.show import json_out, paths_out, printable, say, table_out
+from crossbit.errors import NothingFound, UsageError
+
+if TYPE_CHECKING:
+    from crossbit.search.records import Hit
+
+
+def search(
+    query: list[str] = typer.Argument(None, metavar="QUERY", help="What to look for, in any language the model reads."),
+    image: Path = typer.Option(None, "--image", "-i", metavar="FILE", help="Look for pictures like this one."),
+    number: int = typer.Option(10, "-n", "--number", metavar="N", help="How many answers."),
+    collection: Path = typer.Option(
+        None, "--collection", "-c", metavar="FOLDER", help="The collection or its folder of pictures; else the nearest."
+    ),
+    where: str = typer.Option(None, "--where", metavar="EXPR", help='Filter by metadata, such as "year > 2020".'),
+    threshold: float = typer.Option(
+        None, "--threshold", "-t", metavar="X", help="Leave out answers with a lower score."
+    ),
+    candidates: int = typer.Option(
+        None, "--candidates", metavar="N", help="How many codes shortlist before rescoring."
+    ),
+    on_long_text: Literal["error", "truncate", "chunk"] = typer.Option(
+        "truncate",
+        "--on-long-text",
+        metavar="error|truncate|chunk",
+        help="What to do with a query that is longer than the model reads.",
+    ),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    paths: bool = typer.Option(False, "--paths", help="Print only paths, one a line, for pipes."),
+    null: bool = typer.Option(False, "-0", "--null", help="Like --paths, each ended by NUL, as `xargs -0` reads them."),
+    html: Path = typer.Option(None, "--html", metavar="FILE", help="Also write a page with the pictures."),
+    open_page: bool = typer.Option(False, "--open", help="Open a page with the pictures in the browser."),
+) -> None:
+    """Find pictures by words in any language, or by another picture."""
+    from crossbit.search.collection import Collection
+
+    text = " ".join(query or ()).strip()
+    if not text and image is None:
+        raise UsageError(
+            "search: the query is empty, expected words or `--image FILE`", 'try `crossbit search "a dog"`'
+        )
+    with Collection.open(find_collection(collection)) as opened:
+        hits = opened.search(
+            text or None,
+            image=image,
+            k=number,
+            where=where,
+            threshold=threshold,
+            candidates=candidates,
+            on_long_text=on_long_text,
+        )
+        head = {"query": text or None, "image": image, "collection": opened.folder, "model": opened.meta.model}
+        asked, total = text or printable(image or ""), len(opened)
+    if json:
+        json_out({**head, "hits": [hit.to_dict() for hit in hits]})
+    elif paths or null:
+        paths_out((hit.path for hit in hits), null=null)
+    elif hits:
+        say(f"model: {head['model']}, {total:,} pictures in {printable(opened.folder)}")
+        rows = [(hit.rank, f"{hit.score:.3f}", printable(_short(hit.path)), hit.why) for hit in hits]
+        table_out(("rank", "score", "path", "why"), rows, right=(0, 1))
+    if not hits:
+        raise NothingFound(f"nothing found for {asked!r}", _why_nothing(total, where, threshold))
+    if html is not None or open_page:
+        page = write_page(html or Path(tempfile.mkdtemp(prefix="crossbit-")) / "answers.html", asked, image, hits)
+        say(f"page: {printable(page)}")
+        if open_page and not webbrowser.open(page.absolute().as_uri()):
+            say("no browser could be opened; open the page by hand")
+
+
+def write_page(path: Path, asked: str, image: Path | None, hits: Sequence[Hit]) -> Path:
+    """Write one search as a page of pictures."""
+    from crossbit.cli.sheet import Answer, Section, write_sheet
+
+    answers = [
+        Answer(hit.path, hit.captions[0] if hit.captions else "", hit.score, printable(_short(hit.path)), link=True)
+        for hit in hits
+    ]
+    return write_sheet(path, f"crossbit: {asked}", [Section("" if image else asked, answers, asked=image)])
+
+
+def _short(path: Path) -> Path:
+    """Give the path as seen from the current folder, where it lies in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _why_nothing(total: int, where: str | None, threshold: float | None) -> str:
+    if not total:
+        return "the collection is empty; `crossbit index FOLDER` fills it"
+    causes = [name for name, value in (("--where", where), ("--threshold", threshold)) if value is not None]
+    return f"leave {' or '.join(causes)} away to see what there is" if causes else ""

@@ -1,0 +1,69 @@
+"""crossbit train: from a method, data and settings to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from crossbit.cli.show import json_out, printable, say
+
+
+def train(
+    words: list[str] = typer.Argument(
+        None, metavar="METHOD KEY=VALUE", help="A method, and settings such as epochs=5."
+    ),
+    config: Path = typer.Option(
+        None, "--config", metavar="FILE", help="A YAML file with what differs from the defaults."
+    ),
+    data: str = typer.Option(
+        None, "--data", metavar="DATA", help="openmoji (the default), or a manifest in JSON Lines."
+    ),
+    languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to train on; else all."),
+    output: Path = typer.Option(None, "--output", "-o", metavar="FOLDER", help="Where the run goes; else below runs/."),
+    seed: int = typer.Option(None, "--seed", metavar="N", help="Seed of everything; 0 by default."),
+    resume: bool = typer.Option(False, "--resume", help="Go on after the last whole epoch, to the very same weights."),
+    json: bool = typer.Option(False, "--json", help="Print the outcome as JSON."),
+) -> None:
+    """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop."""
+    from crossbit.cli.data import open_data
+    from crossbit.cli.fit import fit, packaged_encoders
+    from crossbit.cli.run import FILE, check_folder, read_run, resolve_run, resolved
+    from crossbit.config import write_resolved
+
+    flags = {"data": data, "languages": languages.split(",") if languages else None, "seed": seed}
+    run = read_run(config, words or (), {name: value for name, value in flags.items() if value is not None})
+    method, loop = resolve_run(run)
+    encoders = packaged_encoders() | dict(run.encoders)
+    manifest = open_data(run.data)
+    folder = output or Path("runs") / f"{run.method.rpartition(':')[2]}-{manifest.name}-{run.seed}"
+    settings = resolved(run, method, loop, encoders)
+    check_folder(folder, settings, resume=resume)
+    write_resolved(folder / FILE, settings)
+    say(f"run: {printable(folder)}")
+    done = fit(
+        run.method,
+        manifest,
+        folder,
+        method_config=method,
+        encoders=encoders,
+        languages=run.languages,
+        training=loop,
+        strategy=run.strategy,
+        resume=resume,
+    )
+    outcome = {
+        "model": done.folder / "model",
+        "best_epoch": done.report.best_epoch + 1,
+        "epochs": done.report.epochs,
+        "validation_rsum": round(done.report.best_rsum, 2),
+        "stopped_early": done.report.stopped_early,
+        "collapsed": done.report.collapsed,
+    }
+    if json:
+        json_out(outcome)
+    else:
+        typer.echo(
+            f"{printable(done.folder / 'model')}: epoch {outcome['best_epoch']} of {outcome['epochs']} is the best, "
+            f"rsum {outcome['validation_rsum']} on the validation split"
+        )
