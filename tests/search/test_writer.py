@@ -32,6 +32,18 @@ def record(number: int, random: np.random.Generator, path: str = "") -> Record:
     return Record(number, key, bytes(32), 1, 2, True, b"", captions, metadata, rows, codes)
 
 
+def stored_rows(folder: Path) -> list[dict[str, Any]]:
+    """Read the store as LanceDB has it."""
+    table = lancedb.connect(str(folder / "store")).open_table("items")
+    table.checkout(open_snapshot(folder, read_meta(folder)).head.store)
+    rows: list[dict[str, Any]] = table.search().where("deleted_at IS NULL").limit(100_000).to_list()
+    return rows
+
+
+def stored_pictures(collection: Collection) -> set[int]:
+    return {row["id"] for row in stored_rows(collection.folder) if row["view"] == 0}
+
+
 def check(folder: Path, truth: dict[int, Record]) -> None:
     snapshot = open_snapshot(folder, read_meta(folder))
     assert len(snapshot) == len(truth)
@@ -53,10 +65,7 @@ def check(folder: Path, truth: dict[int, Record]) -> None:
         order = np.lexsort((ids, -(rows @ query[0])))[:5]
         assert found.ids[0, : len(order)].tolist() == ids[order].tolist()
     # the store holds the same
-    table = lancedb.connect(str(folder / "store")).open_table("items")
-    if table.version != snapshot.head.store:
-        table.checkout(snapshot.head.store)
-    stored = table.search().where("deleted_at IS NULL").limit(100_000).to_list()
+    stored = stored_rows(folder)
     pictures = {row["id"]: row for row in stored if row["view"] == 0}
     assert set(pictures) == set(truth)
     assert {number: load(row["metadata"]) for number, row in pictures.items()} == {

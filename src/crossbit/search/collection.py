@@ -439,7 +439,7 @@ def _reference(model: Any) -> str:
         # a folder in the cache is made from the name, and made again when the cache is emptied
         cached = folder is not None and Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(cache_dir()))
         model = model.name if folder is None or cached else folder
-    text = os.fspath(model)
+    text = str(os.fspath(model))
     return os.path.abspath(text) if os.path.isdir(text) else text
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from crossbit.errors import UsageError
+from crossbit.search.arrow import booleans, scalar
 from crossbit.search.where import (
     Both,
     Column,
@@ -65,7 +66,7 @@ class Filter:
     def mask(self, items: int, source: Source) -> Bool[np.ndarray, " N"]:
         """Say of a portion of the items which the condition lets through."""
         found = _Walk(self, items, source).node(self.tree)
-        return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
+        return booleans(found)
 
 
 class _Walk:
@@ -119,17 +120,17 @@ class _Walk:
         """Choose the family that a value is compared in: text stands for a date where the field holds dates."""
         match value:
             case bool():
-                return self.family(column, ("flag",), f"`{str(value).lower()}`"), pa.scalar(value)
+                return self.family(column, ("flag",), f"`{str(value).lower()}`"), scalar(value)
             case int() | float():
-                return self.family(column, ("number",), f"the number {value}"), _number(value)
+                return self.family(column, ("number",), f"the number {value}"), scalar(value)
             case datetime():
-                return self.family(column, ("time",), f"the date {value:%Y-%m-%d}"), _moment(value)
+                return self.family(column, ("time",), f"the date {value:%Y-%m-%d}"), scalar(value)
         if self.families(column) == {"time"}:
             moment = moment_of(value)
             if moment is None:
                 self.fail(f"field `{column.name}` holds dates, found '{value}'", "write a date as '2024-05-01'")
-            return "time", _moment(moment)
-        return self.family(column, ("text",), f"the text '{value}'"), pa.scalar(value, pa.string())
+            return "time", scalar(moment)
+        return self.family(column, ("text",), f"the text '{value}'"), scalar(value)
 
     def families(self, column: Column) -> set[str]:
         """Say what a field holds.
@@ -174,7 +175,7 @@ class _Walk:
     def is_null(self, column: Column) -> pa.Array:
         """Say which items lack a field in every kind."""
         self.families(column)
-        missing = pa.array(np.ones(self.items, dtype=bool))
+        missing = pc.is_null(pa.nulls(self.items))
         for kind in self.condition.fields[column.name]:
             if (found := self.source(f"{kind}:{column.name}")) is not None:
                 missing = pc.and_(missing, pc.is_null(found))
@@ -197,18 +198,6 @@ def _any(masks: Sequence[pa.Array]) -> pa.Array:
     for mask in masks[1:]:
         found = pc.or_kleene(found, mask)
     return found
-
-
-def _number(value: float) -> pa.Scalar:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        value = float(value)
-    return pa.scalar(value)
-
-
-def _moment(value: date) -> pa.Scalar:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    return pa.scalar(value, pa.timestamp("us"))
 
 
 def _say(families: set[str]) -> str:

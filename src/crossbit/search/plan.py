@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
+from crossbit.search.arrow import column_of
 from crossbit.search.sidecars import Sidecars
 from crossbit.search.snapshot import Snapshot
 from crossbit.search.tables import Texts
@@ -50,7 +50,7 @@ class Known:
         for segment in snapshot.segments:
             table = segment.table.select(names)
             if not segment.alive.all():
-                table = table.take(pa.array(np.flatnonzero(segment.alive)))
+                table = table.take(column_of(np.flatnonzero(segment.alive)))
             for values in zip(*(table.column(name).to_pylist() for name in names), strict=True):
                 entry = Entry(*values)
                 self.by_key[entry.key] = entry

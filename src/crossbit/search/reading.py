@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.errors import MediaError
+from crossbit.media.files import shown
 from crossbit.media.image import load_image
 from crossbit.search.walk import Picture, sentence
 
@@ -106,4 +107,4 @@ def facts_of(picture: Picture) -> dict[str, Any]:
 
 def _without_path(message: str, file: str) -> str:
     """Shorten a message that starts with the file's name: the quarantine list has the name beside it."""
-    return message.removeprefix(f"{file}: ")
+    return message.removeprefix(f"{shown(file)}: ")

@@ -22,6 +22,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int64
 
 from crossbit.errors import CollectionError
+from crossbit.search.arrow import column_of, integers
 from crossbit.search.durable import Receipt, sync_folder
 from crossbit.search.engines.flat import quantise
 from crossbit.search.engines.scan import Block
@@ -76,13 +77,13 @@ class Segment:
                     "run `crossbit collection verify` for all damage, then `crossbit index FOLDER --rebuild`",
                 )
         self.table = self._table()
-        self.ids: Int64[np.ndarray, " n"] = self.table.column("id").to_numpy()
+        self.ids: Int64[np.ndarray, " n"] = integers(self.table.column("id"))
         self.arrays = {
             name.removesuffix(".npy"): np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
             for name in ("vectors.npy", "scales.npy", "codes.npy")
             if name in card.files
         }
-        offsets = self.table.column("captions").chunk(0).offsets.to_numpy()
+        offsets = integers(self.table.column("captions").chunk(0).offsets)
         self.first: Int64[np.ndarray, " n1"] = offsets - offsets[0] + np.arange(len(offsets))
         self.alive = np.ones(card.items, dtype=bool)
         if card.dead_file:
@@ -133,7 +134,7 @@ class Segment:
         """Give the living items, to be joined with others."""
         places = np.flatnonzero(self.alive)
         starts, ends = self.first[:-1][places], self.first[1:][places]
-        return Part(self.table.take(pa.array(places)), np.stack([starts, ends]), self.arrays)
+        return Part(self.table.take(column_of(places)), np.stack([starts, ends]), self.arrays)
 
 
 def part_of(records: Sequence[Record], meta: Meta) -> Part:
@@ -161,8 +162,8 @@ def write_segment(folder: Path, name: str, parts: Iterable[Part]) -> SegmentCard
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     joined = pa.concat_tables([part.table for part in parts], promote_options="default")
-    order = np.argsort(joined.column("id").to_numpy(), kind="stable")
-    table = joined.take(pa.array(order)).combine_chunks()
+    order = np.argsort(np.concatenate([integers(chunk) for chunk in joined.column("id").chunks]), kind="stable")
+    table = joined.take(column_of(order)).combine_chunks()
     with (target / "items.arrow").open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     source = np.repeat(np.arange(len(parts)), [part.table.num_rows for part in parts])[order]

@@ -13,6 +13,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from crossbit.errors import CollectionError
+from crossbit.search.arrow import column_of, scalar
 from crossbit.search.engines.flat import FlatEngine, Precision
 from crossbit.search.engines.hamming import HammingEngine
 from crossbit.search.head import Head, Meta, SegmentCard, read_head, root_of
@@ -135,7 +136,7 @@ class Snapshot:
                 yield from self._items_at(segment, places[start : start + 1024])
 
     def _items_at(self, segment: Segment, places: np.ndarray) -> list[Item]:
-        table = segment.table.take(pa.array(places))
+        table = segment.table.take(column_of(places))
         fixed = {
             name: table.column(name).to_pylist() for name in ("id", "key", "sha256", "size", "mtime_ns", "captions")
         }
@@ -212,11 +213,11 @@ class _Columns:
             case "captions":
                 return pc.list_value_length(self.table.column("captions").chunk(0)).cast(pa.int64())
             case "modified":
-                return pc.divide(self.table.column("mtime_ns").chunk(0), 1000).cast(pa.timestamp("us"))
+                return pc.divide(self.table.column("mtime_ns").chunk(0), scalar(1000)).cast(pa.timestamp("us"))
         path = _text(self.table.column("key").chunk(0))
         if name == "path":
             return path
-        pattern, kept = (r"^.*/", "") if name == "name" else (r"(?:^|/)[^/]*$", "")
+        pattern, kept = (r"(?s)^.*/", "") if name == "name" else (r"(?:^|/)[^/]*$", "")
         return pc.replace_substring_regex(path, pattern, kept)
 
 

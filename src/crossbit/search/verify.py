@@ -32,7 +32,8 @@ def verify(folder: Path) -> VerifyReport:
 
 def _verify(folder: Path, head: Head) -> VerifyReport:
     damage: list[Damage] = []
-    files, size = 2, sum((folder / name).stat().st_size for name in ("meta.json", "head.json"))
+    files = 3 if head.receipts.size else 2
+    size = head.receipts.size + sum((folder / name).stat().st_size for name in ("meta.json", "head.json"))
     for name, receipt, needed in _expected(folder, head, damage):
         files += 1
         found = _compare(folder / name, receipt, needed)
