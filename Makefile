@@ -22,10 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 venv' >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV): two to three minutes the first time'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## learn, measure, index and search real drawings in 16 languages
+demo: $(STAMP)  ## learn, measure, index and search drawings by words of many languages
 	$(BIN)/crossbit demo
 
 test: $(STAMP)  ## lint, types and tests: what CI runs
