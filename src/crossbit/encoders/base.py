@@ -22,7 +22,12 @@ Inputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class EncoderCard:
-    """Say what an encoder is: widths of tokens and pooled vector, the longest text in tokens (0 where there is none)."""
+    """Say what an encoder is: widths of tokens and pooled vector, and how much it reads.
+
+    Args:
+        max_tokens: longest text in tokens, 0 for media that are no text.
+        edge: side in pixels of what a picture is brought to (the `size` hint of `load_image`), 0 for media without.
+    """
 
     name: str
     modality: Modality
@@ -30,6 +35,7 @@ class EncoderCard:
     pooled_dim: int
     fingerprint: str
     max_tokens: int = 0
+    edge: int = 0
 
 
 @runtime_checkable

@@ -7,18 +7,15 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from crossbit.cachedir import cache_dir
+from crossbit.cachedir import cache_dir, scratch_folder
 from crossbit.errors import EncoderError
 
 _RECEIPT = "files.json"
-_ABANDONED_S = 3600.0
 _log = logging.getLogger(__name__)
 
 
@@ -39,9 +36,7 @@ def built_folder(name: str, fingerprint: str, build: Callable[[Path], None]) -> 
     if is_whole(folder):
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
-        partial = _own_folder(folder.parent)
+        partial = scratch_folder(folder.parent)
         try:
             _log.info("converting %s into %s (once)", name, folder)
             build(partial)
@@ -71,7 +66,7 @@ def is_whole(folder: Path) -> bool:
 
 def discard(folder: Path) -> None:
     """Take a damaged folder out of the cache, so that the next use builds it anew."""
-    grave = _own_folder(folder.parent)
+    grave = scratch_folder(folder.parent)
     try:
         folder.rename(grave / folder.name)
     except FileNotFoundError:  # another process was first
@@ -118,12 +113,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own_folder(parent: Path) -> Path:
-    made = parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}"  # not mkdtemp: that closes it to other users
-    made.mkdir()
-    return made
-
-
 def _publish(partial: Path, folder: Path) -> None:
     try:
         os.rename(partial, folder)
@@ -135,14 +124,3 @@ def _publish(partial: Path, folder: Path) -> None:
         _log.warning("%s was damaged and has been rebuilt", folder)
         discard(folder)
         _publish(partial, folder)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what killed processes left behind, long enough after that nobody can still be writing it."""
-    for partial in parent.glob(".partial-*"):
-        try:
-            old = time.time() - partial.stat().st_mtime > _ABANDONED_S
-        except FileNotFoundError:
-            continue
-        if old:
-            shutil.rmtree(partial, ignore_errors=True)

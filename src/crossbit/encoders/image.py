@@ -47,7 +47,7 @@ class EfficientNetLite0:
 
     def describe(self) -> EncoderCard:
         """Say name, modality, widths and fingerprint."""
-        return EncoderCard(NAME, "image", DIM, DIM, fingerprint(NAME, _WEIGHTS, _RECIPE))
+        return EncoderCard(NAME, "image", DIM, DIM, fingerprint(NAME, _WEIGHTS, _RECIPE), edge=EDGE)
 
     def prepare(self, media: Sequence[Media]) -> Inputs:
         """Letterbox RGB pictures and scale them: `pixels` (N, 3, 224, 224) float32.
