@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from crossbit.codes import hamming_distances, pack
+from crossbit.encoders.base import EncoderCard
 from crossbit.errors import AbilityError, ManifestError, UsageError
 from crossbit.evaluation import evaluate, evaluate_rows, manifest_of, protocol_of
+from crossbit.features import Features, Modality
+from crossbit.media.write import write_png
 from evaluation import toys
 
 
@@ -129,6 +134,51 @@ def test_other_ways_to_encode() -> None:
     assert model.calls == []
     assert [view for view, _ in cached.calls] == ["image", "text"]
     assert result.rsum == 600
+
+
+class CountingEncoder:
+    """Sees the red of a picture, or the second word of a text, and counts what it is given."""
+
+    def __init__(self, modality: Modality) -> None:
+        self.modality: Modality = modality
+        self.seen = 0
+
+    def describe(self) -> EncoderCard:
+        return EncoderCard(f"counting-{self.modality}", self.modality, 2, 2, f"counting-{self.modality}")
+
+    def prepare(self, media: Sequence[Any]) -> dict[str, np.ndarray]:
+        values = [float(m[0, 0, 0]) if self.modality == "image" else 20.0 * int(m.split()[1]) for m in media]
+        return {"value": np.array(values), "mask": np.ones((len(media), 1), bool)}
+
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> Features:
+        self.seen += len(inputs["value"])
+        angle = np.radians(inputs["value"] / 2)
+        rows = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+        return Features(self.modality, rows[:, None], np.ones((len(rows), 1), bool), rows)
+
+
+class HeadlessModel(toys.ToyModel):
+    """Gives what its encoders say."""
+
+    def encoder(self, view: str) -> CountingEncoder:
+        return self.__dict__.setdefault(f"{view}_encoder", CountingEncoder("image" if view == "image" else "text"))
+
+    def rows(self, features: Features) -> toys.Rows:
+        return toys.Rows(features.pooled, None)
+
+
+def test_features_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSBIT_CACHE", str(tmp_path / "cache"))
+    data = replace(toys.manifest(8), root=tmp_path)
+    for number in range(0, 8, 2):
+        write_png(np.full((4, 4, 3), 20 * number, np.uint8), tmp_path / f"t{number}.png")
+    model = HeadlessModel()
+    for _ in range(2):
+        result = evaluate(model, data, cache=True, progress=False)
+        assert result.rsum == 600
+        assert (model.encoder("image").seen, model.encoder("text").seen) == (4, 16)
+        assert model.calls == []
+    assert result.model["features"] == "float16 cache"
 
 
 def test_what_a_model_cannot_do_is_said() -> None:

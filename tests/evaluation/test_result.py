@@ -68,7 +68,13 @@ def test_file_says_how_it_came_about(result: Result, tmp_path: Path, monkeypatch
     assert record["command"] == "crossbit evaluate 'a model'"
     assert record["data"]["fingerprint"] == toys.manifest().fingerprint
     assert record["protocol"]["name"] == "concept-retrieval"
-    assert record["model"] == {"name": "toy model", "fingerprint": "f00d", "by": "embedding", "width": 32}
+    assert record["model"] == {
+        "name": "toy model",
+        "fingerprint": "f00d",
+        "by": "embedding",
+        "width": 32,
+        "features": "fresh",
+    }
     assert record["ties"] == "expected"
     assert record["machine"]["cores"] >= 1
     assert record["machine"]["packages"]["numpy"]

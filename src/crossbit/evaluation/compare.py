@@ -230,7 +230,7 @@ def _p(value: float | None) -> str:
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    widths = [max(3, *(len(row[place]) for row in (head, *rows))) for place in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
         padded = [

@@ -17,6 +17,8 @@ from crossbit.evaluation.result import Result, this_command
 
 By = Literal["embedding", "code"]
 
+_ROWS_AT_ONCE = 256
+
 Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
 
@@ -60,6 +62,7 @@ def evaluate(
     system: str | None = None,
     seeds: Sequence[int] | None = None,
     encode: Encode | None = None,
+    cache: bool = False,
     batch_size: int = 32,
     progress: bool = True,
     command: str | None = None,
@@ -78,7 +81,9 @@ def evaluate(
         protocol: a name of `PROTOCOLS` or a protocol.
         system: what to call what is measured; by default the model's name and what is compared.
         seeds: of the run; by default what the model card says.
-        encode: another way to get rows, such as from cached features.
+        encode: another way to get rows.
+        cache: take frozen features from the cache and keep new ones there, so that a second model on the same encoders
+            costs seconds. They are kept in float16, as training reads them; a measure can move in its second decimal.
         batch_size: media encoded at a time.
         progress: show bars on stderr.
         command: what to write down as the command; by default this process's.
@@ -91,6 +96,8 @@ def evaluate(
     _check_able(model, by)
     manifest = manifest_of(dataset)
     plan = protocol_of(protocol).plan(manifest, split, languages)
+    if cache and encode is None:
+        encode = through_cache(model, batch_size, progress)
     images, texts = encode_plan(model, plan, manifest, by, encode, batch_size, progress)
     measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None)
     training = _training(model)
@@ -122,6 +129,7 @@ def evaluate(
             "fingerprint": model.fingerprint,
             "by": by,
             "width": model.bits if by == "code" else model.dim,
+            "features": "float16 cache" if cache else "fresh",
         },
         seeds=tuple(seeds),
         config=training,
@@ -151,6 +159,32 @@ def encode_plan(
         return found
 
     return rows("image", [manifest.file(item) for item in plan.items]), rows("text", list(plan.texts))
+
+
+def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> Encode:
+    """Give a way to encode that takes a model's frozen features from the cache of features, and fills it.
+
+    Args:
+        model: a `crossbit.Model`.
+        batch_size: media that an encoder gets at a time.
+        progress: show bars while something is encoded.
+    """
+
+    def encode(view: str, media: Sequence[Any]) -> Any:
+        from crossbit.data.cache import FeatureCache
+        from crossbit.model import Rows
+
+        features = FeatureCache(model.encoder(view)).get_or_encode(media, progress=progress, batch_size=batch_size)
+        starts = range(0, len(features), _ROWS_AT_ONCE)
+        parts = [model.rows(features.take(np.arange(at, min(at + _ROWS_AT_ONCE, len(features))))) for at in starts]
+
+        def join(rows: list[np.ndarray | None]) -> np.ndarray | None:
+            found = [row for row in rows if row is not None]
+            return np.concatenate(found) if found else None
+
+        return Rows(join([part.embedding for part in parts]), join([part.code for part in parts]))
+
+    return encode
 
 
 def manifest_of(dataset: Manifest | Path | str) -> Manifest:
