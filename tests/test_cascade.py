@@ -95,6 +95,11 @@ def test_every_float_keeps_its_order() -> None:
     np.testing.assert_array_equal(ranking.scores[0], values)
 
 
+def test_both_zeros_tie() -> None:
+    keys = cascade._keys(np.array([[-0.0, 0.0]], np.float32), 0)
+    assert keys[0, 1] - keys[0, 0] == 1  # one score, the earlier place first
+
+
 def test_half_precision_items_are_read_as_they_are() -> None:
     items = np.array([[0.1], [0.2]], np.float16)
     ranking = retrieve(np.ones((1, 1), np.float32), items, 1)

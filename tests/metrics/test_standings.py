@@ -139,6 +139,26 @@ def test_copies_tie_exactly() -> None:
     assert (back.tied == 1).all()
 
 
+def test_copies_tie_where_a_product_rounds_by_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some BLAS round the last columns of a block in another way; here every second column is off by one bit."""
+    plain = np.matmul
+
+    def uneven(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+        plain(a, b, out=out)
+        out[:, 1::2] = np.nextafter(out[:, 1::2], np.float32(9))
+        return out
+
+    random = np.random.default_rng(0)
+    kinds = random.standard_normal((5, 16)).astype(np.float32)
+    which = random.permutation(np.repeat(np.arange(5), 9))
+    images = random.standard_normal((31, 16)).astype(np.float32)
+    monkeypatch.setattr(np, "matmul", uneven)
+    forth = standings_from_rows(images, kinds[which], np.arange(31))
+    assert forth.tied.tolist() == [9] * 31
+    both, _ = standings_both_ways(images, kinds[which], np.arange(31))
+    assert both.tied.tolist() == [9] * 31
+
+
 def test_repeated_rows_are_found_by_their_bits() -> None:
     rows = np.array([[1.0, 2], [3, 4], [1, 2], [3, 4], [1, 2], [2, 1]], np.float32)
     copies, originals = repeated_rows(rows)
