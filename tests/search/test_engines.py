@@ -86,6 +86,18 @@ def test_int8_keeps_the_cosine() -> None:
     assert restore(zero, one).tolist() == [[0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(("count", "width"), [(777, 1023), (33, 40), (4097, 128)])
+def test_copies_have_one_score_wherever_they_lie(count: int, width: int) -> None:
+    random = np.random.default_rng(0)
+    row, query = random.standard_normal((2, 1, width)).astype(np.float32)
+    assert len(np.unique(query @ np.tile(row, (count, 1)).T)) <= 2  # a matrix product may give two
+    engine = FlatEngine("float32")
+    engine.add(np.arange(count)[::-1].copy(), np.tile(row, (count, 1)))
+    found = engine.search(query, 7)
+    assert found.ids.tolist() == [list(range(7))]
+    assert len(np.unique(found.scores)) == 1
+
+
 def test_large_rows_are_not_kept_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.eye(4, dtype=np.float32)
     engine = FlatEngine()

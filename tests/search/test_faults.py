@@ -174,8 +174,17 @@ def test_verify_names_every_damaged_file(committed: Collection, tmp_path: Path) 
     whole = tmp_path / "whole"
     shutil.copytree(committed.folder, whole)
     names = _files(committed)
-    kinds = {name.split("/")[0].split("-")[0] + Path(name).suffix for name in names}
-    assert {"head.json", "meta.json", "segments.arrow", "segments.npy", "store.lance", "quarantine.jsonl"} <= kinds
+    kinds = {name.split("/")[0].split("-")[0].split(".")[0] + Path(name).suffix for name in names}
+    assert {
+        "head.json",
+        "meta.json",
+        "segments.arrow",
+        "segments.npy",
+        "store.lance",
+        "store.manifest",
+        "store.txn",
+    } <= kinds
+    assert {"quarantine.jsonl", "receipts.jsonl"} <= kinds
     for name in names:
         path = committed.folder / name
         for damage in ("flip", "cut", "gone"):

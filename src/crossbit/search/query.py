@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.cascade import rescore
+from crossbit.cascade import rerank
 from crossbit.errors import UsageError
 from crossbit.ranking import Ranking
 from crossbit.search.records import PICTURE, VIEWS, Hit
@@ -113,7 +113,8 @@ def _rank(
         return snapshot.flat.search(embedding, rows, allow)
     wanted = query.candidates or max(200, 20 * k)
     short = min(max(wanted, k) * -(-snapshot.rows // len(snapshot)), snapshot.rows)
-    return rescore(snapshot.hamming.search(code, short, allow), embedding, snapshot.flat.rows, keep=short)
+    shortlist = snapshot.hamming.search(code, short, allow)
+    return rerank(shortlist, lambda _, ids: snapshot.flat.score(embedding[0], ids), keep=short)
 
 
 def _hits(query: Query, snapshot: Snapshot, ranking: Ranking) -> list[Hit]:

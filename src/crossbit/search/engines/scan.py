@@ -56,6 +56,15 @@ class ScanEngine(ABC):
     def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
         """Score a part of a block for every query."""
 
+    slack: ClassVar[float] = 0.0
+    """How far two equal rows can come apart in `_compare`."""
+
+    def _refine(
+        self, query: np.ndarray, block: Block, places: np.ndarray, scores: Float32[np.ndarray, " m"]
+    ) -> Float32[np.ndarray, " m"]:
+        """Score a few rows so that equal rows have equal scores, wherever they lie."""
+        return scores
+
     def _settings(self) -> dict[str, Any]:
         """Give what the constructor needs to make this engine again."""
         return {}
@@ -113,12 +122,15 @@ class ScanEngine(ABC):
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
         for block in self._blocks:
             for part in self._parts(block, allow):
-                scores, ids = self._compare(rows, block, part), block.ids[part]
+                scores = self._compare(rows, block, part)
                 if isinstance(part, slice) and block.alive is not None:
                     scores = np.where(block.alive[part], scores, np.float32(-np.inf))
+                places = np.arange(len(block.ids))[part]
                 for query, (before, who) in enumerate(best):
-                    near, near_ids = best_of(scores[query], ids, k)
-                    best[query] = best_of(np.concatenate([before, near]), np.concatenate([who, near_ids]), k)
+                    near = _at_least_kth(scores[query], k, self.slack)
+                    refined = self._refine(rows[query], block, places[near], scores[query][near])
+                    ids = block.ids[places[near]]
+                    best[query] = best_of(np.concatenate([before, refined]), np.concatenate([who, ids]), k)
         return padded(best, k)
 
     def _parts(self, block: Block, allow: np.ndarray | None) -> Iterator[slice | np.ndarray]:
@@ -166,3 +178,11 @@ class ScanEngine(ABC):
                 ids, rows, scales = ids[order], rows[order], None if scales is None else scales[order]
             engine.attach(Block(ids, rows, scales))
         return engine
+
+
+def _at_least_kth(scores: Float32[np.ndarray, " N"], k: int, slack: float) -> Int64[np.ndarray, " m"]:
+    """Give the places of the k best and of all that could be equal to the last of them."""
+    if k >= len(scores):
+        return np.flatnonzero(scores > -np.inf)
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero((scores >= least - slack) & (scores > -np.inf))
