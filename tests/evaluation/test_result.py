@@ -124,3 +124,21 @@ def test_terms_that_are_not_means_are_refused(result: Result) -> None:
             result.terms(metric)
     with pytest.raises(MetricError, match="no language 'fr'"):
         result.terms("rsum", ["fr"])
+
+
+def test_full_disk_leaves_no_half_file(result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Path.open
+
+    def full(self: Path, *args: object, **kwargs: object) -> object:
+        file = plain(self, *args, **kwargs)  # type: ignore[call-overload]
+
+        def flush() -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(file, "flush", flush, raising=False)
+        return file
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        result.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -140,6 +140,7 @@ class Result:
             with path.open("x", encoding="utf-8") as file:
                 try:
                     file.write(text)
+                    file.flush()
                 except BaseException:  # a full disk, an interrupt: a half file would look like a result
                     path.unlink()
                     raise
