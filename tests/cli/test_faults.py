@@ -16,8 +16,8 @@ def chained(inner: Exception) -> Exception:
         try:
             raise inner
         except Exception as error:
-            raise CollectionError("a.lance: could not be written") from error
-    except CollectionError as error:
+            raise RuntimeError("a.lance: could not be written") from error
+    except RuntimeError as error:
         return error
 
 
@@ -25,6 +25,7 @@ def chained(inner: Exception) -> Exception:
     ("error", "message", "code"),
     [
         (ConfigError("`epoch` does not exist", "did you mean `epochs`?"), "error: `epoch` does not exist", 2),
+        (CollectionError("a: No space left on device"), "error: a: No space left on device", 3),
         (NothingFound("nothing found for 'x'"), "nothing found for 'x'", 1),
         (CrossbitError("strange"), "error: strange", 4),
         (

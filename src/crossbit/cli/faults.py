@@ -17,6 +17,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 def explain(error: Exception) -> tuple[str, str, int]:
     """Give the sentence, the hint and the exit code for an error that reached the top."""
+    if isinstance(error, NothingFound):
+        return error.message, error.hint, error.exit_code
+    if isinstance(error, CrossbitError):
+        return f"error: {error.message}", error.hint, error.exit_code
     if (place := _full_disk(error)) is not None:
         where = f"{printable(place)}: " if place else ""
         return (
@@ -24,10 +28,6 @@ def explain(error: Exception) -> tuple[str, str, int]:
             "free some space and run the same command again; what was finished before is kept",
             DATA,
         )
-    if isinstance(error, NothingFound):
-        return error.message, error.hint, error.exit_code
-    if isinstance(error, CrossbitError):
-        return f"error: {error.message}", error.hint, error.exit_code
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: {printable(error.filename)}: {error.strerror}", "", DATA
     if isinstance(error, MemoryError):
@@ -50,7 +50,7 @@ def how_to_go_on(verb: str | None) -> str:
 
 
 def _full_disk(error: BaseException | None) -> str | None:
-    """Ask the error and its causes; the store reports a full disk only in its text. Gives the file, "" if unknown."""
+    """Ask the error and its causes; other packages report a full disk only in their text. Gives the file, "" if unknown."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return os.fspath(error.filename) if isinstance(error.filename, str) else ""

@@ -46,6 +46,10 @@ def index(
             json_out({"collection": opened.folder, "model": opened.model.name, **report.to_dict()})
         else:
             _print(report, opened.folder, len(opened))
+        if not len(opened):
+            raise NothingFound(
+                f"{printable(folder)}: none of its pictures could be used, {report.quarantined:,} are broken"
+            )
 
 
 def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool) -> Collection:
@@ -93,3 +97,5 @@ def _print(report: SyncReport, place: Path, total: int) -> None:
             typer.echo(f"  {printable(broken.path)}: {broken.reason}")
         if report.quarantined > min(NAMED, len(report.broken)):
             typer.echo(f"  all of them: crossbit collection quarantine {printable(place)}")
+        if any("pixels, expected at most" in broken.reason for broken in report.broken):
+            say("hint: `--max-pixels N --retry` takes larger pictures, at three bytes of memory a pixel")
