@@ -67,7 +67,11 @@ class Case:
         method = self.cls(self.config, dims)
         batch = self.batch(SAMPLE, dims=dims)
         if "prepares" in self.can:
-            cast(Prepares, method).prepare(batch.views, [f"caption {row}" for row in range(SAMPLE)])
+            cast(Prepares, method).prepare(
+                batch.views,
+                {name: view.pooled for name, view in batch.views.items()},
+                [f"caption {row}" for row in range(SAMPLE)],
+            )
         if "fits" in self.can:
             views = {name: view.pooled.numpy() for name, view in batch.views.items()}
             labels = None if batch.labels is None else batch.labels.numpy()
