@@ -391,9 +391,11 @@ class Model:
         from crossbit.nn.export import export_head
 
         for view in self.views:
-            export_head(
-                self.method, view, self.card.dims[view], bool(self.dim), bool(self.bits), folder / f"{view}.onnx"
-            )
+            probe = np.zeros((EDGE, EDGE, 3), np.uint8) if view == "image" else "five words to probe with"
+            encoder = self.encoder(view)
+            tokens = encoder.encode(encoder.prepare([probe])).tokens.shape[1]
+            target = folder / f"{view}.onnx"
+            export_head(self.method, view, self.card.dims[view], tokens, bool(self.dim), bool(self.bits), target)
 
 
 def method_class(key: str) -> type[Method]:

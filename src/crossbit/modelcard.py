@@ -106,3 +106,11 @@ def readme(card: ModelCard) -> str:
             yield "```json\n" + json.dumps(dict(card.training), indent=1, ensure_ascii=False) + "\n```"
 
     return "\n".join(lines()) + "\n"
+
+
+def readable(folder: Path) -> ModelCard | None:
+    """Give the card of a whole model folder, or None where there is none or it is damaged."""
+    try:
+        return read_card(folder)
+    except (ConfigError, ModelError):
+        return None

@@ -23,6 +23,13 @@ SEES = (
 )
 
 
+SETTINGS = {
+    "fgcmh": TrainingConfig(epochs=20, learning_rate=1e-3, validate_every=2),
+    "vsepp": TrainingConfig(epochs=60, learning_rate=1e-3, validate_every=2),
+}
+"""Chosen on the validation split of openmoji."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A trained model and how its training went."""
@@ -61,7 +68,7 @@ def fit(
     """
     cls = method_class(key)
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
-    training = training or TrainingConfig()
+    training = training or settings_for(key)
     encoders = dict(encoders or packaged_encoders())
     pairs = pairs_of(manifest.select("train", languages), encoders, progress=progress)
     held_out = pairs_of(manifest.select("val", languages), encoders, progress=progress)
@@ -163,6 +170,6 @@ def _strategy(name: str) -> Any:
     return getattr(import_module(module), cls)()
 
 
-def with_seed(training: TrainingConfig, seed: int) -> TrainingConfig:
-    """Give the same settings with another seed."""
-    return replace(training, seed=seed)
+def settings_for(key: str, **changes: Any) -> TrainingConfig:
+    """Give the loop's settings that suit a method on two cores, with some of them changed."""
+    return replace(SETTINGS.get(key, TrainingConfig()), **changes)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import Tensor
 
 from crossbit.batch import Batch, Encoded
 from crossbit.data.manifest import Manifest
@@ -21,6 +22,11 @@ class FeatureRows(Protocol):
 
     def __len__(self) -> int:
         """Count the rows."""
+        ...
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """Give the pooled vectors of all rows (N, P)."""
         ...
 
     def take(self, rows: np.ndarray) -> Features:
@@ -113,13 +119,21 @@ class Pairs:
         )
 
     def sample(self, limit: int = 2048, seed: int = 0) -> Mapping[str, Encoded]:
-        """Give up to `limit` items and as many captions, for a method that prepares itself."""
+        """Give up to `limit` items and as many captions with their tokens, drawn apart from each other."""
         draw = np.random.default_rng(seed)
         items = np.sort(draw.permutation(len(self.items))[:limit])
         captions = np.sort(draw.permutation(len(self))[:limit])
         return {
             self.view: Encoded.from_features(self.items.take(items)),
             "text": Encoded.from_features(self.captions.take(captions)),
+        }
+
+    def pooled(self, limit: int = 50_000, seed: int = 0) -> Mapping[str, Tensor]:
+        """Give the pooled rows of up to `limit` pairs: row i of the items belongs to row i of the captions."""
+        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:limit])
+        return {
+            self.view: torch.from_numpy(self.items.pooled[self.item_of[rows]].astype(np.float32)),
+            "text": torch.from_numpy(self.captions.pooled[rows].astype(np.float32)),
         }
 
 
@@ -131,6 +145,11 @@ class RowsInMemory:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """Give the pooled vectors."""
+        return self.features.pooled
 
     def take(self, rows: np.ndarray) -> Features:
         """Give some rows, cut to the longest of them."""

@@ -104,8 +104,16 @@ class Fits(Protocol):
 class Prepares(Protocol):
     """Looks at training features once, before the first step: means, vocabularies, class counts, kept as buffers."""
 
-    def prepare(self, views: Mapping[str, Encoded], captions: Sequence[str]) -> None:
-        """See a sample of the training rows and all training captions."""
+    def prepare(
+        self, views: Mapping[str, Encoded], pooled: Mapping[str, Float[Tensor, "M P"]], captions: Sequence[str]
+    ) -> None:
+        """Look at the training data.
+
+        Args:
+            views: a sample of each view with its tokens, up to some thousand rows.
+            pooled: the pooled rows of up to some ten thousand pairs, row by row in agreement.
+            captions: all training captions.
+        """
         ...
 
 

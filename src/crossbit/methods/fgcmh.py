@@ -37,7 +37,8 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder, prepend
-from crossbit.nn.hashing import HashHead, HashKind
+from crossbit.nn.canonical import canonical_maps
+from crossbit.nn.hashing import HashHead, HashKind, itq
 from crossbit.nn.losses import bit_balance, hinge, info_nce, inverse_temperature, quantisation, ramp, soft_margin
 from crossbit.nn.pooling import GPO, Pool, masked_max, masked_mean
 from crossbit.nn.standardise import Standardise
@@ -66,6 +67,8 @@ class FGCMHConfig:
         grid: average an image grid down to this many cells a side; 0 keeps it.
         summary: show the encoder's pooled vector, projected, to the first token, and let what is reasoned correct it through
             a gate that starts nearly closed; without it the global feature is the reasoned token alone, as in TERN.
+        canonical: start the projections of the pooled vectors from regularised canonical correlation analysis, and the
+            hash heads from ITQ on top of it, instead of at random; needs `summary`.
         pool: how tokens become the global feature; "first" is the CLS token.
         hash: how the sign is relaxed.
         loss: "hinge" (hardest negative) or "infonce".
@@ -89,6 +92,7 @@ class FGCMHConfig:
     norm_first: bool = False
     grid: int = 0
     summary: bool = True
+    canonical: bool = False
     pool: Pool = "first"
     hash: HashKind = "tanh"
     loss: Literal["hinge", "infonce"] = "hinge"
@@ -108,7 +112,9 @@ class FGCMHConfig:
             reason_layers=1,
             hidden=512,
             norm_first=True,
-            grid=4,
+            grid=3,
+            canonical=True,
+            loss="infonce",
             input_dropout=0.2,
             mean_negatives=0.2,
         )
@@ -147,17 +153,37 @@ class FGCMH(Method):
             self.gate = nn.Parameter(torch.full((width,), FIRST_GATE))
         self.gpo = nn.ModuleDict({view: GPO() for view in self.reads} if config.pool == "gpo" else {})
         self.hash = nn.ModuleDict({view: HashHead(width, config.bits, config.hash) for view in self.reads})
+        self.hash["text"].load_state_dict(
+            self.hash["image"].state_dict()
+        )  # own weights, one start: codes agree at once
         if config.loss == "infonce":
             self.log_scale = nn.ParameterDict(
                 {kind: nn.Parameter(torch.tensor(FIRST_SCALE)) for kind in ("code", "dense")}
             )
 
-    def prepare(self, views: Mapping[str, Encoded], captions: Sequence[str]) -> None:
-        """Learn mean and spread of tokens and summaries."""
+    def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
+        """Learn mean and spread of tokens and summaries; start the summaries from canonical correlations if wanted."""
         for name, layer in self.standardise.items():
             view, kind = name.split("_")
-            encoded = views[view]
-            layer.learn(encoded.tokens[encoded.mask] if kind == "tokens" else encoded.pooled)  # type: ignore[operator]
+            layer.learn(views[view].tokens[views[view].mask] if kind == "tokens" else pooled[view])  # type: ignore[operator]
+        if self.config.summary and self.config.canonical:
+            self._start_from_canonical_maps(pooled)
+
+    @torch.no_grad()
+    def _start_from_canonical_maps(self, pooled: Mapping[str, Tensor]) -> None:
+        rows = {view: self.standardise[f"{view}_pooled"](pooled[view]) for view in self.reads}
+        image, text, _ = canonical_maps(rows["image"], rows["text"], self.config.width)
+        for view, found in (("image", image), ("text", text)):
+            spread = (rows[view] @ found).square().sum(1).mean().sqrt() / math.sqrt(self.config.width)
+            linear = self.summarise[view]
+            linear.weight.zero_()  # type: ignore[operator, union-attr]
+            linear.weight[: found.shape[1]] = found.T / spread.clamp(min=1e-6)  # type: ignore[index, operator]
+            linear.bias.zero_()  # type: ignore[operator, union-attr]
+        if self.config.hash != "select":
+            joined = torch.cat([F.normalize(self.summarise[view](rows[view])) for view in self.reads])
+            for head in self.hash.values():
+                head.project.weight.copy_(itq(joined, self.config.bits).T)  # type: ignore[operator, union-attr]
+                head.project.bias.zero_()  # type: ignore[operator, union-attr]
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give the dense unit embedding."""

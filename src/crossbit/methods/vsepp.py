@@ -70,10 +70,10 @@ class VSEPP(Method):
         if config.loss == "infonce":
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
-    def prepare(self, views: Mapping[str, Encoded], captions: Sequence[str]) -> None:
+    def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of both inputs."""
         for view in self.reads:
-            self.standardise[view].learn(views[view].pooled)  # type: ignore[operator]
+            self.standardise[view].learn(pooled[view])  # type: ignore[operator]
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give unit vectors of pictures or of sentences."""

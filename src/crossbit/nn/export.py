@@ -62,9 +62,14 @@ def export(
     partial.replace(path)
 
 
-def export_head(method: nn.Module, view: str, dims: tuple[int, int], embeds: bool, hashes: bool, path: Path) -> None:
-    """Export what a method does to one view's features: "embedding" and "relaxed" from "tokens", "mask" and "pooled"."""
-    rows, tokens = 3, 49 if view == "image" else 5
+def export_head(
+    method: nn.Module, view: str, dims: tuple[int, int], tokens: int, embeds: bool, hashes: bool, path: Path
+) -> None:
+    """Export what a method does to one view's features: "embedding" and "relaxed" from "tokens", "mask" and "pooled".
+
+    The number of tokens is free for texts and fixed for pictures, whose grid a method may read as rows and columns.
+    """
+    rows = 3
     inputs = {
         "tokens": torch.randn(rows, tokens, dims[0]),
         "mask": torch.arange(tokens).expand(rows, tokens) < torch.tensor([[tokens], [2], [tokens]]),

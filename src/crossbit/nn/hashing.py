@@ -40,3 +40,23 @@ class HashHead(nn.Module):
             relaxed = relaxed + (hard - relaxed).detach()
         out: Tensor = relaxed
         return out
+
+
+def itq(rows: Float[Tensor, "N E"], bits: int, sweeps: int = 30, seed: int = 0) -> Float[Tensor, "E K"]:
+    """Give the projection whose signs lose least: the strongest directions, rotated towards the corners of the cube.
+
+    Source: ITQ (Gong and Lazebnik, CVPR 2011). More bits than directions are filled up with random ones.
+    """
+    rows = rows.double()
+    values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+    kept = min(bits, int((values > 1e-9 * values.max()).sum()))
+    directions = vectors[:, -kept:]
+    projected = rows @ directions
+    generator = torch.Generator().manual_seed(seed)
+    rotation = torch.linalg.qr(torch.randn(kept, kept, generator=generator, dtype=rows.dtype))[0]
+    for _ in range(sweeps):
+        corners = torch.where(projected @ rotation >= 0, 1.0, -1.0).to(rows.dtype)
+        u, _, v = torch.linalg.svd(corners.T @ projected)
+        rotation = (u @ v).T
+    spare = torch.randn(rows.shape[1], bits - kept, generator=generator, dtype=rows.dtype)
+    return torch.cat([directions @ rotation, spare], 1).float()

@@ -119,7 +119,7 @@ def train(
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     for method in methods:
         if isinstance(method, Prepares) and issubclass(type(method), Prepares):
-            method.prepare(pairs.sample(seed=config.seed), pairs.texts)
+            method.prepare(pairs.sample(seed=config.seed), pairs.pooled(seed=config.seed), pairs.texts)
     optimisers = [make_optimiser(m.groups(config.learning_rate), config.weight_decay) for m in methods]
     state: dict[str, Any] = {"best_rsum": float("-inf"), "best_epoch": -1, "collapsed": False, "stopped": False}
     folder.mkdir(parents=True, exist_ok=True)
