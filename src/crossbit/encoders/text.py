@@ -200,6 +200,7 @@ class MiniLM(PackagedText):
         made = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         made.no_truncation()
         made.no_padding()
+        made.encode_special_tokens = True  # "[SEP]" in somebody's caption is five characters, not the end of a sentence
         return made
 
 
