@@ -22,7 +22,7 @@ class Run:
 
     Args:
         method: a name of `crossbit methods`, or `module:Class`.
-        preset: which of the method's settings to start from: "small" for two cores, or those of the "paper".
+        preset: which settings of method and loop to start from: "small" for two cores, or the "paper"'s and the loop's own.
         method_config: the method's settings that differ from the preset.
         data: a name of `crossbit data`, or a manifest.
         languages: of the captions to train on; None takes all.
@@ -70,13 +70,16 @@ def resolve_run(run: Run) -> tuple[Any, Any]:
     Raises:
         ConfigError: a setting does not exist or does not fit, or the seed is set in two places.
     """
+    from crossbit.cli.fit import settings_for
+
     method, loop = _settings_of(run.method)
     if "seed" in run.training:
         raise ConfigError("`training.seed` is set, expected the seed beside `training`", "write `seed` instead")
-    start = method.small() if run.preset == "small" else method()
+    small = run.preset == "small"
+    start, loop_start = (method.small(), settings_for(run.method)) if small else (method(), loop())
     return (
         check(method, {**to_mapping(start), **run.method_config}, prefix="method_config"),
-        check(loop, {**run.training, "seed": run.seed}, prefix="training"),
+        check(loop, {**to_mapping(loop_start), **run.training, "seed": run.seed}, prefix="training"),
     )
 
 
