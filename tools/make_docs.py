@@ -1,4 +1,4 @@
-"""Write what of docs/ comes from the code: the reference of the command line and the head of each method's page.
+"""Write what of docs/ comes from elsewhere: the command line's reference, the head of each method's page, the list of pages.
 
 python tools/make_docs.py            write
 python tools/make_docs.py --check    only say what differs, exit 1 if anything does
@@ -18,6 +18,20 @@ from crossbit.methods import METHODS
 from crossbit.methods.base import abilities
 
 ROOT = Path(__file__).parent.parent
+INDEX = """# Documentation
+
+<!-- written by `make docs` from the titles of the pages; do not edit by hand -->
+
+New here? Begin with the [README](../README.md); to add a method, with [CONTRIBUTING](../CONTRIBUTING.md). Every example of these pages is
+run by the tests.
+"""
+FOLDERS = {
+    "guides": "Guides: how to do one thing, step by step",
+    "concepts": "Concepts: what a word means here, and why",
+    "methods": "Methods: the paper, what is ours, settings, claims, findings",
+    "reference": "Reference",
+    "decisions": "Decisions: the question, the options, the choice, its price",
+}
 END = "<!-- end of what `make docs` writes; below is by hand -->"
 
 
@@ -86,6 +100,26 @@ def can(name: str) -> frozenset[str]:
     return abilities(getattr(import_module(module_name), class_name))
 
 
+def index(made: dict[Path, str]) -> str:
+    """Give the list of all pages, by folder and with their titles."""
+    docs = ROOT / "docs"
+    found = {path: path.read_text(encoding="utf-8") for path in docs.rglob("*.md")} | made
+    lines = [INDEX]
+    for folder, heading in FOLDERS.items():
+        inside = sorted(path for path in found if path.parent.name == folder)
+        if inside:
+            lines += [f"## {heading}", ""]
+            lines += [f"* [{_title(found[path])}]({path.relative_to(docs).as_posix()})" for path in inside]
+            lines.append("")
+    top = sorted(path for path in found if path.parent == docs and path.name != "README.md")
+    lines += ["## Beside them", "", *(f"* [{_title(found[path])}]({path.name})" for path in top), ""]
+    return "\n".join(lines)
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("# ").strip()
+
+
 def pages() -> dict[Path, str]:
     """Give every generated file with its content; what people wrote below a head stays."""
     made = {ROOT / "docs" / "reference" / "cli.md": reference()}
@@ -93,6 +127,7 @@ def pages() -> dict[Path, str]:
         path = ROOT / "docs" / "methods" / f"{name}.md"
         own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else ""
         made[path] = head(name) + own
+    made[ROOT / "docs" / "README.md"] = index(made)
     return made
 
 
