@@ -22,8 +22,8 @@ INDEX = """# Documentation
 
 <!-- written by `make docs` from the titles of the pages; do not edit by hand -->
 
-New here? Begin with the [README](../README.md); to add a method, with [CONTRIBUTING](../CONTRIBUTING.md). Every example of these pages is
-run by the tests.
+New here? Begin with the [README](../README.md); to add a method, with [CONTRIBUTING](../CONTRIBUTING.md). Every example of
+these pages is run by the tests.
 """
 FOLDERS = {
     "guides": "Guides: how to do one thing, step by step",
