@@ -79,9 +79,9 @@ def claims(name: str) -> list[str]:
     """Give a table of the checks in results/claims/NAME.json."""
     path = ROOT / "results" / "claims" / f"{name}.json"
     if not path.is_file():
-        return [
-            "No claim file: nothing is trained, so nothing is claimed." if "learns" not in can(name) else "None yet."
-        ]
+        if "learns" not in can(name):
+            return ["None: nothing is trained here."]
+        return [f"Not measured yet; `crossbit bench claims --system {name}` does it."]
     claim = json.loads(path.read_text(encoding="utf-8"))
     rows = ["| claim | ours | against | difference | 95 % | verdict |", "|---|---|---|---|---|---|"]
     for check in claim["checks"]:
