@@ -182,7 +182,7 @@ def test_tables(pictures: Path, model: FakeModel) -> None:
     assert report.added == 8
     reasons = [broken.reason for broken in collection.quarantine()]
     assert reasons[0].startswith("b/metadata.jsonl:2: not JSON")
-    assert "1 lines more" in reasons[0]
+    assert reasons[0].endswith("(and 1 more)")
     assert reasons[1] == "captions.csv:5: names 'a/nothing.png', no such picture below the folder"
     assert collection.search("meadow two", k=1)[0].captions == ("meadow one", "meadow two")
     assert names(collection.search("red", where="year > 2020")) == ["red", "blue"]

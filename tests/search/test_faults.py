@@ -56,6 +56,8 @@ def test_broken_files_are_told_and_the_others_indexed(pictures: Path, model: Fak
     assert told_of["half.png"]
     assert all("\n" not in reason for reason in told_of.values())
     # what did not change is not read again, and stays on the list
+    (pictures / "a" / "yellow.txt").write_text("")
+    collection.sync()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crossbit.search.reading.load_image", lambda *_, **__: pytest.fail("read again"))
         again = collection.sync()

@@ -158,7 +158,11 @@ def test_everything_about_one_picture(tmp_path: Path) -> None:
         ("a.json", b'{"title": 5}', "a.json: field 'title' is a int, expected text"),
         ("a.json", b"[" * 100_000, "a.json: too many brackets"),
         ("a.txt", b"x" * (2 << 20), "a.txt: larger than 1 MB"),
-        ("a.txt", b"".join(b"line %d\n" % n for n in range(1500)), "1,500 captions, kept the first 1,000"),
+        (
+            "a.txt",
+            b"".join(b"line %d\n" % n for n in range(1500)),
+            "a.txt: 1,500 captions of one picture, kept the first 1,000",
+        ),
     ],
 )
 def test_broken_sidecars(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -168,6 +172,16 @@ def test_broken_sidecars(tmp_path: Path, name: str, data: bytes, message: str) -
     assert list(found) == ["a.png"]
     assert len(broken) == 1
     assert broken[0].startswith(message)
+
+
+def test_a_table_with_too_much_for_one_picture(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png")
+    (tmp_path / "captions.csv").write_text(
+        "path,caption\n" + "".join(f"a.png,c{n}\n" for n in range(1200)) + "b.png,x\n"
+    )
+    found, broken = said(tmp_path)
+    assert len(found["a.png"][0]) == 1000
+    assert broken == ["captions.csv:1202: names 'b.png', no such picture below the folder (and 1 more)"]
 
 
 def test_walk(tmp_path: Path) -> None:

@@ -292,8 +292,9 @@ class Collection:
             known = Known(committing.snapshot)
             mine = sum(entry.from_folder for entry in known.by_key.values())
             if not walked.pictures and mine:
+                why = f" ({walked.broken[0].reason})" if walked.closed else ""
                 raise CollectionError(
-                    f"{root}: has no pictures, the collection knows {mine:,} there; nothing was removed",
+                    f"{root}: has no pictures{why}, the collection knows {mine:,} there; nothing was removed",
                     "is the disk mounted? To empty the collection on purpose, delete its folder",
                 )
             sidecars = Sidecars(walked)

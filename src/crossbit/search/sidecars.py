@@ -58,16 +58,8 @@ class Sidecars:
             except OSError as error:
                 broken.append(Broken(key, sentence(error), *self._state(key)))
         if len(texts.captions) > MAX_CAPTIONS:
-            count = len(texts.captions)
-            del texts.captions[MAX_CAPTIONS:]
-            broken.append(
-                Broken(
-                    picture.key + b" (captions)",
-                    f"{count:,} captions, kept the first {MAX_CAPTIONS:,}",
-                    picture.size,
-                    picture.mtime_ns,
-                )
-            )
+            key = self._files(picture)[0]  # of a table it was judged when the table was read
+            broken.append(Broken(key, _too_many(os.fsdecode(key), texts), *self._state(key)))
         return texts, broken
 
     def unchanged(self, broken: Broken) -> bool:
@@ -101,7 +93,7 @@ class Sidecars:
         except OSError as error:
             self.problems.append(Broken(key, sentence(error), *self._state(key)))
             return
-        strangers = []
+        problems = table.problems
         for where, path, texts in table.rows:
             for candidate in self._meant(key, path):
                 if candidate in known:
@@ -110,11 +102,11 @@ class Sidecars:
                 if candidate in excused or self.walked.hides(candidate):
                     break
             else:
-                strangers.append(f"{where}: names {path!r}, no such picture below the folder")
-        for problems, noun in ((table.problems, "line"), (strangers, "line")):
-            if problems:
-                more = f" (and {len(problems) - 1:,} {noun}s more)" if len(problems) > 1 else ""
-                self.problems.append(Broken(key, problems[0] + more, *self._state(key)))
+                problems.append(f"{where}: names {path!r}, no such picture below the folder")
+        problems.extend(_too_many(name, row) for row in self._rows.values() if len(row.captions) > MAX_CAPTIONS)
+        if problems:
+            more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+            self.problems.append(Broken(key, problems[0] + more, *self._state(key)))
 
     def _meant(self, table: bytes, path: str) -> list[bytes]:
         """Give the keys that a path of a table can mean: relative to its folder, or absolute."""
@@ -126,6 +118,13 @@ class Sidecars:
             else:
                 keys.append(os.path.normpath(os.path.join(os.path.dirname(table), os.fsencode(form))))
         return keys
+
+
+def _too_many(name: str, texts: Texts) -> str:
+    """Cut captions down to what is kept, and say so."""
+    count = len(texts.captions)
+    del texts.captions[MAX_CAPTIONS:]
+    return f"{name}: {count:,} captions of one picture, kept the first {MAX_CAPTIONS:,}"
 
 
 def _read(file: str, name: str) -> Texts:
