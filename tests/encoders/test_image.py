@@ -67,8 +67,9 @@ def test_grid_runs_row_by_row(encoder: EfficientNetLite0) -> None:
 
 def test_classifies_a_photograph(encoder: EfficientNetLite0) -> None:
     # matplotlib ships a portrait of Rear Admiral Hopper: ImageNet class 652 is "military uniform"
-    from crossbit.media.image import load_image
     from matplotlib import get_data_path
+
+    from crossbit.media.image import load_image
 
     picture = load_image(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg")
     weight, bias = classifier()

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from crossbit.media.image import load_image
 from PIL import Image
 
 from crossbit.codes import pack
+from crossbit.media.image import load_image
 
 COLOURS = {
     "red": (220, 20, 20),

@@ -76,7 +76,9 @@ def weights(method: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("make", [fgcmh, vsepp])
 def test_training_learns(make: object, tmp_path: Path) -> None:
     before = minus_loss([make().eval()])  # type: ignore[operator]
-    report = train([make()], toy_pairs(), replace(CONFIG, epochs=15, learning_rate=2e-2), tmp_path, minus_loss, progress=False)  # type: ignore[operator]
+    report = train(
+        [make()], toy_pairs(), replace(CONFIG, epochs=15, learning_rate=2e-2), tmp_path, minus_loss, progress=False
+    )  # type: ignore[operator]
     assert report.best_rsum > before + 4
     assert not report.collapsed
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -143,7 +145,9 @@ def test_collapse_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
             head[1].weight.zero_()
             head[1].bias.fill_(1.0)
     with caplog.at_level(logging.WARNING):
-        report = train([method], toy_pairs(), replace(CONFIG, epochs=1, learning_rate=1e-9), tmp_path, minus_loss, progress=False)
+        report = train(
+            [method], toy_pairs(), replace(CONFIG, epochs=1, learning_rate=1e-9), tmp_path, minus_loss, progress=False
+        )
     assert report.collapsed
     assert "all embeddings agree" in caplog.text
 
@@ -179,9 +183,7 @@ def test_a_strategy_sees_evidence_and_steers_by_weight(tmp_path: Path) -> None:
 
     method = vsepp()
     before = weights(method)
-    train(
-        [method], toy_pairs(), replace(CONFIG, weight_decay=0.0), tmp_path, minus_loss, Distrust(), progress=False
-    )
+    train([method], toy_pairs(), replace(CONFIG, weight_decay=0.0), tmp_path, minus_loss, Distrust(), progress=False)
     assert len(seen) == CONFIG.epochs
     assert seen[0].loss.shape == (96,)
     after = weights(method)
