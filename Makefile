@@ -30,20 +30,20 @@ demo: $(STAMP)  ## learn, measure, index and search drawings by words of many la
 	$(BIN)/crossbit demo
 
 test: $(STAMP)  ## lint, types and tests: what CI runs
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP)  ## the same with the tests that take minutes
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(PYTEST)
 
 check: $(STAMP)  ## the gate before a commit: lint, types, architecture and documentation, under a minute
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture tests/docs
 
