@@ -14,7 +14,9 @@ from crossbit.data.manifest import Caption, Item, Manifest
 from crossbit.data.splits import SHARES, split_by_concept
 from crossbit.errors import ManifestError
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1).filter(lambda s: bool(s.strip()))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), min_size=1).filter(
+    lambda s: bool(s.strip())
+)
 ITEMS = st.builds(
     Item,
     id=st.text("abc123", min_size=1, max_size=8),
