@@ -13,7 +13,10 @@ from crossbit.search.engines.scan import Block, ScanEngine
 
 Precision = Literal["float32", "float16", "int8"]
 
-KEEP_BYTES = 64 << 20
+_FEW_QUERIES = 4
+"""Up to here memory is the limit, not arithmetic: one thread is as fast as two that wait for each other on a busy machine."""
+
+KEEP_BYTES = 128 << 20
 """Float32 copies of rows that are kept between searches: small collections answer without converting again."""
 
 
@@ -43,7 +46,10 @@ class FlatEngine(ScanEngine):
 
     def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
         rows = self._floats(block)[part] if self._small() else block.rows[part].astype(np.float32)
-        scores: np.ndarray = queries @ rows.T  # (Q, n)
+        if len(queries) <= _FEW_QUERIES:
+            scores = np.stack([np.vecdot(rows, query) for query in queries])  # (Q, n)
+        else:
+            scores = queries @ rows.T  # (Q, n)
         return scores if block.scales is None else scores * block.scales[part]
 
     def _refine(
