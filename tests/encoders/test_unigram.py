@@ -78,3 +78,22 @@ def test_long_piece_is_not_cut_to_fit_the_table(ours: UnigramTokenizer) -> None:
 def test_half_surrogates_are_spaces() -> None:
     encoder = E5Small()
     assert encoder.prepare(["a\udce9b"])["ids"].tolist() == encoder.prepare(["a b"])["ids"].tolist()
+
+
+def test_texts_without_spaces_are_split_in_stretches_with_the_same_pieces(
+    ours: UnigramTokenizer, theirs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "赤いりんごと青い空、" * 40 + "supercalifragilistic" * 10
+    expected = theirs.encode(text, add_special_tokens=False).ids
+    assert ours.split([text])[0] == expected
+    monkeypatch.setattr("crossbit.encoders.unigram._AT_ONCE", 7)
+    fresh = UnigramTokenizer(E5Small().folder)
+    assert fresh.split([text, "red apple"]) == [expected, ours.split(["red apple"])[0]]
+
+
+def test_forgets_when_it_has_seen_too_much(ours: UnigramTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossbit.encoders.unigram._REMEMBERED", 2)
+    fresh = UnigramTokenizer(E5Small().folder)
+    for text in ("red apple on a table", "a blue apple"):
+        assert fresh.split([text]) == ours.split([text])
+    assert len(fresh._words) < 8

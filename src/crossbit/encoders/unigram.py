@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SPACE = "\u2581"
 _UNKNOWN_PRICE = 10.0
 _REMEMBERED = 200_000
+# characters whose stretches are looked up together: some MB
+_AT_ONCE = 20_000
 
 
 class UnigramTokenizer:
@@ -46,9 +48,9 @@ class UnigramTokenizer:
         """Give the piece ids of each text, without special pieces."""
         words = [self.words(text) for text in texts]
         if len(self._words) > _REMEMBERED:
-            self._words.clear()
-        self._learn({word for line in words for word in line if word not in self._words})
+            self._words = {}  # a new one: other threads go on with theirs
         known = self._words
+        self._learn({word for line in words for word in line if word not in known}, known)
         return [[piece for word in line for piece in known[word]] for line in words]
 
     def words(self, text: str) -> list[str]:
@@ -60,56 +62,97 @@ class UnigramTokenizer:
         normal = unicodedata.normalize("NFC", text.translate(self._replacements))
         return [_SPACE + word for word in normal.split()]
 
-    def _learn(self, words: Iterable[str]) -> None:
-        stretches: list[bytes] = []
-        ends: list[tuple[str, list[tuple[int, int]]]] = []  # per word: start and end of each of its stretches
-        width = self._sorted.dtype.itemsize
+    def _learn(self, words: set[str], known: dict[str, list[int]]) -> None:
+        """Split unseen words, looking up many of them at once."""
+        together: list[str] = []
+        size = 0
         for word in words:
-            spans = []
-            for start in range(len(word)):
-                for end in range(start + 1, min(len(word), start + self._longest) + 1):
-                    stretch = word[start:end].encode()
-                    if len(stretch) > width:
-                        break
-                    stretches.append(stretch)
-                    spans.append((start, end))
-            ends.append((word, spans))
-        if not stretches:
-            return
-        wanted = np.array(stretches, self._sorted.dtype)
-        places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        found = self._sorted[places] == wanted
-        ids = np.where(found, self._ids[places], -1).tolist()
-        scores = self._scores[places].astype(np.float64).tolist()
-        first = 0
-        for word, spans in ends:
-            last = first + len(spans)
-            self._words[word] = self._best(len(word), spans, ids[first:last], scores[first:last])
-            first = last
+            if len(word) > _AT_ONCE:  # no word, but a text of a script without spaces
+                known[word] = self._split_long(word)
+                continue
+            together.append(word)
+            size += len(word)
+            if size > _AT_ONCE:
+                self._learn_together(together, known)
+                together, size = [], 0
+        self._learn_together(together, known)
 
-    def _best(self, length: int, spans: list[tuple[int, int]], ids: list[int], scores: list[float]) -> list[int]:
-        """Find the likeliest pieces; runs of unknown characters become one unknown piece."""
-        total = [0.0] + [-np.inf] * length
-        came_from = [0] * (length + 1)
-        piece = [self._unknown] * (length + 1)
-        single = {start for (start, end), id_ in zip(spans, ids, strict=True) if end == start + 1 and id_ >= 0}
+    def _learn_together(self, words: list[str], known: dict[str, list[int]]) -> None:
+        spans = [self._spans(word, 0, len(word)) for word in words]
+        found = self._look_up([word[start:end] for word, own in zip(words, spans, strict=True) for start, end in own])
+        for word, own in zip(words, spans, strict=True):
+            path = _Path(len(word), self._unknown, self._unknown_score)
+            path.extend(own, found, 0, len(word))
+            known[word] = path.pieces()
+
+    def _split_long(self, word: str) -> list[int]:
+        path = _Path(len(word), self._unknown, self._unknown_score)
+        for first in range(0, len(word), _AT_ONCE):
+            last = min(first + _AT_ONCE, len(word))
+            spans = self._spans(word, first, last)
+            path.extend(spans, self._look_up([word[start:end] for start, end in spans]), first, last)
+        return path.pieces()
+
+    def _spans(self, word: str, first: int, last: int) -> list[tuple[int, int]]:
+        """List start and end of every stretch that could be a piece, by start and then by end."""
+        length, longest = len(word), self._longest
+        starts = range(first, last)
+        return [(start, end) for start in starts for end in range(start + 1, min(length, start + longest) + 1)]
+
+    def _look_up(self, stretches: list[str]) -> Iterator[tuple[int, float]]:
+        """Give id and log probability of each stretch, -1 where it is no piece."""
+        if not stretches:
+            return iter(())
+        width = self._sorted.dtype.itemsize
+        # what is longer than the table's pieces would be cut to fit it, and then match its beginning
+        wanted = np.array(
+            [raw if len(raw := text.encode()) <= width else b"" for text in stretches], self._sorted.dtype
+        )
+        places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        ids = np.where(self._sorted[places] == wanted, self._ids[places], -1)
+        return zip(ids.tolist(), self._scores[places].astype(np.float64).tolist(), strict=True)
+
+
+class _Path:
+    """The likeliest way to each place of a word, as far as it has been looked at."""
+
+    def __init__(self, length: int, unknown: int, unknown_score: float) -> None:
+        self.total = [0.0] + [-np.inf] * length
+        self.came_from = [0] * (length + 1)
+        self.piece = [unknown] * (length + 1)
+        self.unknown, self.unknown_score = unknown, unknown_score
+
+    def extend(self, spans: list[tuple[int, int]], found: Iterator[tuple[int, float]], first: int, last: int) -> None:
+        """Go on from the places first..last, given what stretches begin there and, in step with them, what they are."""
+        total, came_from, piece = self.total, self.came_from, self.piece
         place = 0
-        for start in range(length):
+        for start in range(first, last):
+            here = total[start]
+            single = False
             while place < len(spans) and spans[place][0] == start:
-                if ids[place] >= 0:
-                    end = spans[place][1]
-                    if total[start] + scores[place] > total[end]:
-                        total[end], came_from[end], piece[end] = total[start] + scores[place], start, ids[place]
+                id_, score = next(found)
+                end = spans[place][1]
                 place += 1
-            if start not in single and total[start] + self._unknown_score > total[start + 1]:
-                total[start + 1], came_from[start + 1] = total[start] + self._unknown_score, start
-                piece[start + 1] = self._unknown
+                if id_ < 0:
+                    continue
+                single = single or end == start + 1
+                if here + score > total[end]:
+                    total[end], came_from[end], piece[end] = here + score, start, id_
+            if not single and here + self.unknown_score > total[start + 1]:
+                total[start + 1], came_from[start + 1], piece[start + 1] = (
+                    here + self.unknown_score,
+                    start,
+                    self.unknown,
+                )
+
+    def pieces(self) -> list[int]:
+        """Read the way off, backwards; runs of unknown characters become one unknown piece."""
         backwards: list[int] = []
-        end = length
+        end = len(self.total) - 1
         while end:
-            if piece[end] != self._unknown or not backwards or backwards[-1] != self._unknown:
-                backwards.append(piece[end])
-            end = came_from[end]
+            if self.piece[end] != self.unknown or not backwards or backwards[-1] != self.unknown:
+                backwards.append(self.piece[end])
+            end = self.came_from[end]
         return backwards[::-1]
 
 
@@ -125,12 +168,10 @@ def write_tables(pieces: Pieces, folder: Path) -> None:
     np.save(folder / "pieces.npy", texts[order])
     np.save(folder / "piece-ids.npy", order)
     np.save(folder / "piece-scores.npy", pieces.scores[order])
-    # what the table of sorted bytes cannot hold: a zero byte; and halves of surrogate pairs, from undecodable file names
-    more = {0: "", **dict.fromkeys(range(0xD800, 0xE000), " ")}
     settings = {
         "unknown": pieces.unknown,
         "lowest_score": float(pieces.scores.min()),
         "longest": max(map(len, pieces.texts)),
-        "replacements": pieces.replacements | more,
+        "replacements": pieces.replacements | {0: ""},  # a zero byte would end a row of the table
     }
     (folder / "unigram.json").write_text(json.dumps(settings), encoding="utf-8")
