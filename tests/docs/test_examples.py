@@ -1,4 +1,4 @@
-"""Every example of README.md and docs/ runs.
+"""Every example of the README, of the pages beside it and of docs/ runs.
 
 A ```python block is run, all blocks of a page in one namespace; of a ```console block the lines that start with `$ ` are run,
 and where output is shown below a line it is compared (`...` stands for anything, spaces and rules of tables do not matter).
@@ -22,7 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 DRAWINGS = {
     "1F34E": "red apple",
     "1F415": "dog",

@@ -25,6 +25,9 @@ def search(
     collection: Path = typer.Option(
         None, "--collection", "-c", metavar="FOLDER", help="The collection or its folder of pictures; else the nearest."
     ),
+    model: str = typer.Option(
+        None, "--model", "-m", metavar="NAME", help="In place of the one that the collection names."
+    ),
     where: str = typer.Option(None, "--where", metavar="EXPR", help='Filter by metadata, such as "year > 2020".'),
     threshold: float = typer.Option(
         None, "--threshold", "-t", metavar="X", help="Leave out answers with a lower score."
@@ -52,7 +55,7 @@ def search(
         raise UsageError(
             "search: the query is empty, expected words or `--image FILE`", 'try `crossbit search "a dog"`'
         )
-    with Collection.open(find_collection(collection)) as opened:
+    with Collection.open(find_collection(collection), model) as opened:
         hits = opened.search(
             text or None,
             image=image,
