@@ -46,10 +46,8 @@ class FlatEngine(ScanEngine):
 
     def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
         rows = self._floats(block)[part] if self._small() else block.rows[part].astype(np.float32)
-        if len(queries) <= _FEW_QUERIES:
-            scores = np.stack([np.vecdot(rows, query) for query in queries])  # (Q, n)
-        else:
-            scores = queries @ rows.T  # (Q, n)
+        few = len(queries) <= _FEW_QUERIES
+        scores = np.stack([np.vecdot(rows, query) for query in queries]) if few else queries @ rows.T  # (Q, n)
         return scores if block.scales is None else scores * block.scales[part]
 
     def _refine(
