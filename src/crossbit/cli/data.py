@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
 
-SETS = ("openmoji",)
+SETS = ("openmoji", "openmoji-each")
 """Data sets that come with packages."""
 
 _NAME = typer.Argument(..., metavar="DATA", help=f"{', '.join(SETS)}, or a manifest in JSON Lines.")

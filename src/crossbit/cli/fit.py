@@ -119,13 +119,21 @@ def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool 
 def validation_rsum(methods: Sequence[Any], pairs: Pairs) -> float:
     """Give the mean over languages of the rsum of a held-out split: what an epoch is chosen by.
 
-    Peers are joined as in use: the mean of their cosines.
+    A method that gives both an embedding and a code is judged by the mean of the two. Peers are joined as in use: the mean of
+    their cosines.
     """
+    from crossbit.methods.base import Embeds, Hashes
+
+    kinds = [kind for kind in (Embeds, Hashes) if issubclass(type(methods[0]), kind)]
+    return float(np.mean([_rsum(methods, kind is Hashes, pairs) for kind in kinds]))
+
+
+def _rsum(methods: Sequence[Any], codes: bool, pairs: Pairs) -> float:
     from crossbit.metrics.blocks import standings_both_ways
     from crossbit.metrics.retrieval import rsum
 
-    items = _rows(methods, pairs.items, pairs)
-    captions = _rows(methods, pairs.captions, pairs)
+    items = _rows(methods, codes, pairs.items)
+    captions = _rows(methods, codes, pairs.captions)
     languages = np.array(pairs.languages)
     sums = []
     for language in sorted(set(pairs.languages)):
@@ -135,19 +143,19 @@ def validation_rsum(methods: Sequence[Any], pairs: Pairs) -> float:
     return float(np.mean(sums))
 
 
-def _rows(methods: Sequence[Any], features: Any, pairs: Pairs, size: int = 256) -> np.ndarray:
-    """Embed cached features by every peer, side by side."""
+def _rows(methods: Sequence[Any], codes: bool, features: Any, size: int = 256) -> np.ndarray:
+    """Embed or hash cached features by every peer, side by side."""
     import torch
 
     from crossbit.batch import Encoded
-    from crossbit.methods.base import Embeds
+    from crossbit.methods.base import sign
 
     parts = []
     with torch.no_grad():
         for start in range(0, len(features), size):
             view = Encoded.from_features(features.take(np.arange(start, min(start + size, len(features)))))
-            embed = [m.embed(view) if issubclass(type(m), Embeds) else m.relax(view).sign() for m in methods]
-            joined = torch.cat([row / row.norm(dim=1, keepdim=True).clamp(min=1e-6) for row in embed], 1)
+            rows = [sign(m.relax(view)) if codes else m.embed(view) for m in methods]
+            joined = torch.cat([row / row.norm(dim=1, keepdim=True).clamp(min=1e-6) for row in rows], 1)
             parts.append(joined.float().numpy() / np.sqrt(len(methods), dtype=np.float32))
     return np.concatenate(parts)
 

@@ -22,6 +22,9 @@ _ROWS_AT_ONCE = 256
 Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
 
+PACKAGED = ("openmoji", "openmoji-each")
+"""Data sets that come with packages, by name."""
+
 
 class Encodes(Protocol):
     """What is asked of a model: who it is, and rows for media. `crossbit.Model` is one."""
@@ -196,10 +199,10 @@ def manifest_of(dataset: Manifest | Path | str) -> Manifest:
     if isinstance(dataset, Manifest):
         return dataset
     path = Path(dataset)
-    if str(dataset) == "openmoji" and not path.exists():
+    if str(dataset) in PACKAGED and not path.exists():
         from crossbit.data.picto.openmoji import prepare
 
-        return prepare()
+        return prepare(families=str(dataset) == "openmoji")
     if path.is_dir():
         listings = [path / "manifest.jsonl"] if (path / "manifest.jsonl").is_file() else sorted(path.glob("*.jsonl"))
         if len(listings) != 1:

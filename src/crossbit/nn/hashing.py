@@ -42,21 +42,37 @@ class HashHead(nn.Module):
         return out
 
 
-def itq(rows: Float[Tensor, "N E"], bits: int, sweeps: int = 30, seed: int = 0) -> Float[Tensor, "E K"]:
+def itq(
+    rows: Float[Tensor, "N E"], bits: int, directions: int = 0, sweeps: int = 30, seed: int = 0
+) -> Float[Tensor, "E K"]:
     """Give the projection whose signs lose least: the strongest directions, rotated towards the corners of the cube.
 
-    Source: ITQ (Gong and Lazebnik, CVPR 2011). More bits than directions are filled up with random ones.
+    Args:
+        rows: about centred.
+        bits: K.
+        directions: how many of the strongest directions the bits share; with fewer than `bits`, several rotations of them
+            stand side by side, which beats spending bits on weak directions. 0 takes as many as bits, or as there are.
+        sweeps: of the alternation between corners and rotation.
+        seed: of the rotations that it starts from.
+
+    Source: ITQ (Gong and Lazebnik, CVPR 2011); several rotations are our addition.
     """
     rows = rows.double()
     values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
-    kept = min(bits, int((values > 1e-9 * values.max()).sum()))
-    directions = vectors[:, -kept:]
-    projected = rows @ directions
+    kept = min(directions or bits, bits, int((values > 1e-9 * values.max()).sum()))
+    strongest = vectors[:, -kept:]
+    projected = rows @ strongest
     generator = torch.Generator().manual_seed(seed)
-    rotation = torch.linalg.qr(torch.randn(kept, kept, generator=generator, dtype=rows.dtype))[0]
+    rotations = [_rotation(projected, sweeps, generator) for _ in range(-(-bits // kept))]
+    projection: Tensor = (strongest @ torch.cat(rotations, 1))[:, :bits].float()
+    return projection
+
+
+def _rotation(projected: Tensor, sweeps: int, generator: torch.Generator) -> Tensor:
+    width = projected.shape[1]
+    rotation: Tensor = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=projected.dtype))[0]
     for _ in range(sweeps):
-        corners = torch.where(projected @ rotation >= 0, 1.0, -1.0).to(rows.dtype)
+        corners = torch.where(projected @ rotation >= 0, 1.0, -1.0).to(projected.dtype)
         u, _, v = torch.linalg.svd(corners.T @ projected)
         rotation = (u @ v).T
-    spare = torch.randn(rows.shape[1], bits - kept, generator=generator, dtype=rows.dtype)
-    return torch.cat([directions @ rotation, spare], 1).float()
+    return rotation
