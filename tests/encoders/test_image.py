@@ -40,7 +40,7 @@ def test_agrees_with_torch(encoder: EfficientNetLite0, pictures: list[np.ndarray
 
 def test_twin_passes_gradient_to_every_convolution(encoder: EfficientNetLite0, pictures: list[np.ndarray]) -> None:
     twin = encoder.module()
-    pixels = torch.from_numpy(encoder.prepare(pictures[:2])["pixels"])
+    pixels = torch.from_numpy(encoder.prepare(pictures[:1])["pixels"])
     twin(pixels)[2].square().sum().backward()
     for name, parameter in twin.named_parameters():
         if "_fc" not in name:

@@ -277,20 +277,20 @@ def test_padding_after_the_end_of_a_jpeg_is_fine(photo: Image.Image) -> None:
     assert load_image(encoded(photo, "JPEG") + bytes(4096)).shape == (200, 300, 3)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP"])
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_flipped_bits_never_escape_as_another_error(photo: Image.Image, share: float) -> None:
+def test_flipped_bits_never_escape_as_another_error(photo: Image.Image, kind: str) -> None:
     rng = np.random.default_rng(1)
-    for kind in ("JPEG", "PNG", "GIF", "WEBP", "BMP"):
-        for _ in range(20):
-            data = np.frombuffer(encoded(photo, kind), np.uint8).copy()
-            places = rng.integers(0, int(len(data) * share), 8)
-            data[places] = rng.integers(0, 256, 8)
-            try:
-                made = load_image(data.tobytes(), max_pixels=10_000_000)
-            except MediaError:
-                continue
-            assert made.dtype == np.uint8
+    whole = np.frombuffer(encoded(photo, kind), np.uint8)
+    for share in (0.01, 0.01, 0.1, 0.3, 0.3, 0.6, 0.9):
+        data = whole.copy()
+        places = rng.integers(0, int(len(data) * share), 8)
+        data[places] = rng.integers(0, 256, 8)
+        try:
+            made = load_image(data.tobytes(), max_pixels=1_000_000)
+        except MediaError:
+            continue
+        assert made.dtype == np.uint8
 
 
 @pytest.mark.parametrize(

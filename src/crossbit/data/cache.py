@@ -162,7 +162,7 @@ class CachedFeatures:
     dim: int
     pooled: Float[np.ndarray, "N P"]
     lengths: Int64[np.ndarray, " N"]
-    _tokens: list[Float16[np.ndarray, "length D"]] = field(repr=False)
+    _tokens: list[Float16[np.ndarray, "_ D"]] = field(repr=False)
 
     @classmethod
     def of(cls, modality: Modality, widths: tuple[int, int], places: Sequence[_Place]) -> CachedFeatures:

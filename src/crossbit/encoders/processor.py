@@ -44,7 +44,7 @@ class Processor:
         """Give the side in pixels that a picture should at least be decoded at."""
         return max(self.short_to or 0, *(self.resize_to or (0,)), *(self.crop_to or (0,)))
 
-    def pixels(self, pictures: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Float[np.ndarray, "N 3 h w"]:
+    def pixels(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "N 3 h w"]:
         """Prepare RGB pictures.
 
         Raises:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Num
+from jaxtyping import Bool, Float, Int, Int32, Num
 
 from crossbit.encoders.base import EncoderCard, Inputs, Media
 from crossbit.encoders.built import built_folder, find_package, fingerprint, package_file
@@ -204,7 +204,7 @@ class MiniLM(PackagedText):
         return made
 
 
-def word_rows(table: Num[np.ndarray, "V columns"], ids: Int32[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape D"]:
+def word_rows(table: Num[np.ndarray, "V columns"], ids: Int[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape D"]:
     """Gather word embeddings as float32, from a float table or from one of 4-bit blocks, touching only these rows."""
     rows = np.asarray(table[ids])
     if table.dtype != np.uint8:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from crossbit.errors import MediaError
 
@@ -19,7 +19,7 @@ _WHAT = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading.
 
     It is opened first and looked at then, so that nothing can be put in its place between the two; and without waiting, so

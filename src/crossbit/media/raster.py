@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -65,7 +64,7 @@ _TURNS = {
 """EXIF orientation -> what makes the picture upright."""
 
 
-def looks_like_svg(file: BinaryIO) -> bool:
+def looks_like_svg(file: io.BufferedIOBase) -> bool:
     """Say whether a file begins like an SVG; the place in the file stays."""
     head = file.read(4 * _HEAD)
     file.seek(0)
@@ -75,7 +74,7 @@ def looks_like_svg(file: BinaryIO) -> bool:
     return text.startswith(b"<") and b"<svg" in text
 
 
-def decode(file: BinaryIO, name: str, size: int | None, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
+def decode(file: io.BufferedIOBase, name: str, size: int | None, max_pixels: int) -> UInt8[np.ndarray, "H W 3"]:
     """Decode a file that is open at its beginning.
 
     Raises:
@@ -137,7 +136,7 @@ def _check_pixels(picture: Image.Image, name: str, max_pixels: int) -> None:
         raise MediaError(f"{name}: {width} x {height} pixels, expected at least one")
 
 
-def _check_end(file: BinaryIO, name: str, kind: str) -> None:
+def _check_end(file: io.BufferedIOBase, name: str, kind: str) -> None:
     """Refuse a file whose end was never written: the decoders take zeros for data and give grey or noise.
 
     Copies and downloads that break off leave such files where the space was reserved first.
