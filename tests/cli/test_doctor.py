@@ -20,6 +20,7 @@ def test_versions_are_those_of_the_packages() -> None:
     assert found("torch") == Finding("torch", "ok", metadata.version("torch"))
     assert found("pillow").detail == metadata.version("pillow")
     assert found("hamming kernel").state == "ok"
+    assert found("data openmoji") == Finding("data openmoji", "ok", "installed")
 
 
 def test_a_missing_package_is_broken_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,6 @@ def test_every_command_and_option_has_help_and_stands_on_the_page(name: str) -> 
             assert option in section
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name.split()[1] not in ("demo", "compare", "bench")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name.split()[1] not in ("demo", "compare")])
 def test_what_prints_results_has_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)

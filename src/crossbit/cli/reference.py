@@ -15,7 +15,8 @@ HEAD = """# Command line
 
 Results go to stdout, progress and remarks to stderr; `--json` gives results as JSON wherever they are printed. A table is drawn
 for a terminal and parted by tabs for a pipe. `NO_COLOR` is respected. An error is one sentence on stderr, mostly with a hint
-what to do; `--debug`, anywhere on the line, or `CROSSBIT_DEBUG=1` shows its trace.
+what to do; `--debug`, anywhere on the line, or `CROSSBIT_DEBUG=1` shows its trace. `crossbit --install-completion` lets the
+shell complete commands and options.
 
 | exit code | meaning |
 |---|---|

@@ -88,11 +88,13 @@ def write_page(path: Path, asked: str, image: Path | None, hits: Sequence[Hit]) 
     """Write one search as a page of pictures."""
     from crossbit.cli.sheet import Answer, Section, write_sheet
 
-    answers = [
-        Answer(hit.path, hit.captions[0] if hit.captions else "", hit.score, printable(_short(hit.path)), link=True)
-        for hit in hits
-    ]
+    answers = [Answer(hit.path, _name(hit), hit.score, printable(_short(hit.path)), link=True) for hit in hits]
     return write_sheet(path, f"crossbit: {asked}", [Section("" if image else asked, answers, asked=image)])
+
+
+def _name(hit: Hit) -> str:
+    """Give the caption that was found, else the first one, else nothing."""
+    return hit.why if hit.why in hit.captions else next(iter(hit.captions), "")
 
 
 def _short(path: Path) -> Path:
