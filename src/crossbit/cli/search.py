@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from crossbit.cli.locate import find_collection
-from crossbit.cli.show import json_out, paths_out, printable, say, table_out
+from crossbit.cli.show import counted, json_out, paths_out, printable, say, table_out
 from crossbit.errors import NothingFound, UsageError
 
 if TYPE_CHECKING:
@@ -67,29 +67,32 @@ def search(
         )
         head = {"query": text or None, "image": image, "collection": opened.folder, "model": opened.meta.model}
         asked, total = text or printable(image or ""), len(opened)
+        about = f"model: {head['model']}, {counted(total, 'picture')} in {printable(opened.folder)}"
     if json:
         json_out({**head, "hits": [hit.to_dict() for hit in hits]})
     elif paths or null:
         paths_out((hit.path for hit in hits), null=null)
     elif hits:
-        say(f"model: {head['model']}, {total:,} pictures in {printable(opened.folder)}")
+        say(about)
         rows = [(hit.rank, f"{hit.score:.3f}", printable(_short(hit.path)), hit.why) for hit in hits]
         table_out(("rank", "score", "path", "why"), rows, right=(0, 1))
     if not hits:
         raise NothingFound(f"nothing found for {asked!r}", _why_nothing(total, where, threshold))
     if html is not None or open_page:
-        page = write_page(html or Path(tempfile.mkdtemp(prefix="crossbit-")) / "answers.html", asked, image, hits)
+        page = write_page(
+            html or Path(tempfile.mkdtemp(prefix="crossbit-")) / "answers.html", asked, image, hits, about
+        )
         say(f"page: {printable(page)}")
         if open_page and not webbrowser.open(page.absolute().as_uri()):
             say("no browser could be opened; open the page by hand")
 
 
-def write_page(path: Path, asked: str, image: Path | None, hits: Sequence[Hit]) -> Path:
+def write_page(path: Path, asked: str, image: Path | None, hits: Sequence[Hit], lead: str) -> Path:
     """Write one search as a page of pictures."""
     from crossbit.cli.sheet import Answer, Section, write_sheet
 
     answers = [Answer(hit.path, _name(hit), hit.score, printable(_short(hit.path)), link=True) for hit in hits]
-    return write_sheet(path, f"crossbit: {asked}", [Section("" if image else asked, answers, asked=image)])
+    return write_sheet(path, "crossbit search", [Section("" if image else asked, answers, asked=image)], lead=lead)
 
 
 def _name(hit: Hit) -> str:
