@@ -37,7 +37,7 @@ LATE = {
     "onnx": ("model.py",),
     "tokenizers": ("model.py",),
 }
-"""Also allowed there, but only inside a function: what trains or measures a method, and the doctor that looks whether torch runs."""
+"""Also allowed there, but only inside a function: what trains or measures, and the doctor that looks whether torch runs."""
 
 
 def broken(found: Import) -> str | None:
