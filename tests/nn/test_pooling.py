@@ -51,6 +51,14 @@ def test_the_transformer_does_not_see_padding(norm_first: bool) -> None:
     assert torch.allclose(out[1, :3], encoder(tokens[1:2, :3], mask[1:2, :3])[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_asking_for_the_first_token_alone_gives_the_same_token(norm_first: bool) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(8, 2, 2, 16, 0.1, norm_first).eval()
+    tokens, mask = torch.randn(3, 5, 8), torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] + [False] * 4])
+    assert torch.allclose(encoder(tokens, mask, 1), encoder(tokens, mask)[:, :1], atol=1e-6)
+
+
 def test_the_transformer_is_torchs_own() -> None:
     """The same weights in torch's layer give the same result (post-norm, ReLU)."""
     torch.manual_seed(0)

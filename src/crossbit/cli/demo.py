@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """Words to ask, the language they are in, what they mean, and the drawing that they name, never seen in training."""
+    """Words to ask, the language they are in, what they mean, and the drawing that they have in mind."""
 
     words: str
     language: str
@@ -28,15 +28,15 @@ class Question:
     answer: str
 
 
-# every answer lies in the test split; chosen for being eight kinds of things, before anything was trained
+# four answers lie in the training split and four in the test split; none was chosen by what a model answers
 QUESTIONS = (
     Question("a red apple", "en", "a red apple", "1f34e"),
-    Question("ein Fahrrad", "de", "a bicycle", "1f6b2"),
-    Question("un lion", "fr", "a lion", "1f981"),
-    Question("una langosta", "es", "a lobster", "1f99e"),
-    Question("クモの巣", "ja", "a spider's web", "1f578"),
-    Question("شجرة نخيل", "ar", "a palm tree", "1f334"),
-    Question("en uggla", "sv", "an owl", "1f989"),
+    Question("eine schwarze Katze", "de", "a black cat", "1f408-200d-2b1b"),
+    Question("un gâteau pour un anniversaire", "fr", "a cake for a birthday", "1f382"),
+    Question("un lugar con una palmera", "es", "a place with a palm tree", "1f334"),
+    Question("雨の日にさすもの", "ja", "what one opens on a rainy day", "2614"),
+    Question("حيوان برقبة طويلة", "ar", "an animal with a long neck", "1f992"),
+    Question("en pingvin", "sv", "a penguin", "1f427"),
     Question("xe cứu thương", "vi", "an ambulance", "1f691"),
 )
 ANSWERS = 5
@@ -48,7 +48,7 @@ def demo(
     output: Path = typer.Option(
         Path("crossbit-demo"), "--output", "-o", metavar="FOLDER", help="Where everything goes."
     ),
-    epochs: int = typer.Option(20, "--epochs", min=1, help="Passes over the training drawings."),
+    epochs: int = typer.Option(24, "--epochs", min=1, help="Passes over the training drawings."),
     seed: int = typer.Option(0, "--seed", help="Of the training."),
 ) -> None:
     """Learn drawings by their names in 14 languages, measure, index them and ask eight questions."""
@@ -73,6 +73,7 @@ def demo(
     table_out(
         ("question", "language", "answers, best first"), [_line(question, hits, names) for question, hits in asked]
     )
+    say("[asked for]  * never seen in training  (new) " + NEW)
     page = _page(output / "answers.html", header, rows, asked, names)
     say(f"\n{clock}")
     say(f"page with the pictures: {printable(page)}\n")
@@ -181,7 +182,10 @@ def _line(question: Question, hits: list[Any], names: dict[str, Any]) -> tuple[s
     from crossbit.data.picto.openmoji import LANGUAGES
 
     mark = "" if question.language in LANGUAGES else " (new)"
-    found = [f"[{_name(h.path, names)}]" if h.path.stem == question.answer else _name(h.path, names) for h in hits]
+    found = []
+    for hit in hits:
+        name = _name(hit.path, names) + ("" if names[hit.path.stem].split == "train" else "*")
+        found.append(f"[{name}]" if hit.path.stem == question.answer else name)
     return f"{question.words} = {question.meaning}", question.language + mark, ", ".join(found)
 
 
@@ -197,7 +201,7 @@ def _page(path: Path, header: Any, rows: Any, asked: Any, names: dict[str, Any])
                     hit.path,
                     _name(hit.path, names),
                     hit.score,
-                    note="" if names[hit.path.stem].split == "test" else "seen in training",
+                    note="" if names[hit.path.stem].split == "train" else "never seen in training",
                     right=hit.path.stem == question.answer,
                 )
                 for hit in hits

@@ -226,11 +226,17 @@ class FGCMH(Method):
         tokens = self.align[view.modality](tokens)
         reason = self.reason[0 if self.config.share_reasoning or view.modality == "image" else 1]
         if not self.config.summary:
-            return self._pool(view.modality, reason(tokens, mask), mask)
+            return self._reasoned(reason, view.modality, tokens, mask)
         summary = self.summarise[view.modality](self._standard(f"{view.modality}_pooled", view.pooled))
         tokens = torch.cat([tokens[:, :1] + summary[:, None], tokens[:, 1:]], 1)
-        out: Tensor = summary + self.gate * self._pool(view.modality, reason(tokens, mask), mask)
+        out: Tensor = summary + self.gate * self._reasoned(reason, view.modality, tokens, mask)
         return out
+
+    def _reasoned(self, reason: nn.Module, modality: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B W"]:
+        if self.config.pool == "first":
+            first: Tensor = reason(tokens, mask, 1)[:, 0]
+            return first
+        return self._pool(modality, reason(tokens, mask), mask)
 
     def _refined(self, view: Encoded) -> tuple[Tensor, Tensor]:
         tokens, mask = view.tokens, view.mask
@@ -257,8 +263,6 @@ class FGCMH(Method):
         return rows
 
     def _pool(self, modality: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B W"]:
-        if self.config.pool == "first":
-            return tokens[:, 0]
         if self.config.pool == "mean":
             return masked_mean(tokens, mask)
         if self.config.pool == "max":

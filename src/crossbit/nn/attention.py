@@ -18,13 +18,19 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Let every token look at the real tokens of its row."""
+    def forward(
+        self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], ask: int | None = None
+    ) -> Float[Tensor, "B A D"]:
+        """Let the first `ask` tokens, or all, look at the real tokens of their row."""
         batch, length, width = x.shape
-        q, k, v = self.qkv(x).reshape(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        heads, each = self.heads, width // self.heads
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(x[:, :ask], weight[:width], bias[:width]).reshape(batch, -1, heads, each).transpose(1, 2)
+        both = F.linear(x, weight[width:], bias[width:]).reshape(batch, length, 2, heads, each)
+        k, v = both.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :], dropout_p=dropout)
-        out: Tensor = self.out(seen.transpose(1, 2).reshape(batch, length, width))
+        out: Tensor = self.out(seen.transpose(1, 2).reshape(batch, -1, width))
         return out
 
 
@@ -40,14 +46,16 @@ class EncoderLayer(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Give tokens of the same shape."""
+    def forward(
+        self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], ask: int | None = None
+    ) -> Float[Tensor, "B A D"]:
+        """Give the first `ask` tokens, or all; the others are looked at and not computed."""
         first, second = self.norms
         if self.norm_first:
-            x = x + self.drop(self.attention(first(x), mask))
+            x = x[:, :ask] + self.drop(self.attention(first(x), mask, ask))
             out: Tensor = x + self.drop(self.shown(self.drop(F.gelu(self.hidden(second(x))))))
             return out
-        x = first(x + self.drop(self.attention(x, mask)))
+        x = first(x[:, :ask] + self.drop(self.attention(x, mask, ask)))
         out = second(x + self.drop(self.shown(self.drop(F.relu(self.hidden(x))))))
         return out
 
@@ -65,11 +73,16 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(width, heads, hidden, dropout, norm_first) for _ in range(layers))
         self.norm = nn.LayerNorm(width) if norm_first and layers else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Give tokens of the same shape; padding stays padding and is seen by nobody."""
-        for layer in self.layers:
-            x = layer(x, mask)
-        out: Tensor = self.norm(x)
+    def forward(
+        self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], ask: int | None = None
+    ) -> Float[Tensor, "B A D"]:
+        """Give the first `ask` tokens, or all; padding stays padding and is seen by nobody.
+
+        A method that pools to the first token asks for one: the last layer then costs a sixth.
+        """
+        for place, layer in enumerate(self.layers):
+            x = layer(x, mask, ask if place + 1 == len(self.layers) else None)
+        out: Tensor = self.norm(x[:, :ask])
         return out
 
 
