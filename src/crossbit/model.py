@@ -262,7 +262,7 @@ class Model:
             order = np.argsort([len(text) for text in media], kind="stable")  # little padding in a batch
         embeddings = np.empty((len(media), self.dim), np.float32) if self.dim else None
         codes = np.empty((len(media), -(-self.bits // 8)), np.uint8) if self.bits else None
-        with tqdm(total=len(media), desc=f"encode {view}", unit=view, disable=not show_progress) as bar:
+        with tqdm(total=len(media), desc=f"encode {view}", unit=view, disable=None if show_progress else True) as bar:
             for start in range(0, len(media), batch_size):
                 rows = order[start : start + batch_size]
                 features = self._features(encoder, view, [media[row] for row in rows], on_long_text)

@@ -24,7 +24,7 @@ SEES = (
 
 
 SETTINGS = {
-    "fgcmh": TrainingConfig(epochs=24, learning_rate=2e-3, validate_every=2),
+    "fgcmh": TrainingConfig(epochs=24, batch_size=384, learning_rate=2e-3, validate_every=2),
     "vsepp": TrainingConfig(epochs=60, learning_rate=1e-3, validate_every=2),
 }
 """Chosen on the validation split of openmoji."""

@@ -110,7 +110,12 @@ class FeatureCache:
         keys, media = list(missing), list(missing.values())
         writer = _Writer(self.folder)
         encoded = self._pictures(media, batch_size) if self.card.modality == "image" else self._texts(media, batch_size)
-        bar = tqdm(total=len(media), desc=f"{self.card.name} features", unit=self.card.modality, disable=not progress)
+        bar = tqdm(
+            total=len(media),
+            desc=f"{self.card.name} features",
+            unit=self.card.modality,
+            disable=None if progress else True,
+        )
         try:
             with bar:
                 for rows, features in encoded:

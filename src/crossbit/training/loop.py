@@ -134,7 +134,7 @@ def train(
     stages = type(methods[0]).stages
     total = config.epochs * len(stages)
     track = Track(folder, first, config.tensorboard)
-    bar = tqdm(total=total, initial=first, desc="train", unit="epoch", disable=not progress)
+    bar = tqdm(total=total, initial=first, desc="train", unit="epoch", disable=None if progress else True)
     done = first
     for epoch in range(first, total):
         if state["stopped"]:

@@ -54,7 +54,7 @@ def prepare(*, families: bool = True, progress: bool = True) -> Manifest:
 def _write(folder: Path, listing: Path, families: bool, progress: bool) -> None:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     drawings = _drawings()
-    for item, drawing in tqdm(drawings, desc="render openmoji", unit="picture", disable=not progress):
+    for item, drawing in tqdm(drawings, desc="render openmoji", unit="picture", disable=None if progress else True):
         target = folder / item.path
         if not target.is_file():
             write_png(load_image(drawing, size=EDGE), target)
