@@ -71,8 +71,7 @@ class FGCMHConfig:
             hash heads from ITQ on top of it, instead of at random; needs `summary`.
         pool: how tokens become the global feature; "first" is the CLS token.
         hash: how the sign is relaxed.
-        norm_codes: BatchNorm without weights in front of the relaxation; balances bits that start at random, and keeps
-            them from growing towards -1 and 1.
+        code_noise: spread of the noise that training adds before the relaxation, so that bits keep away from zero.
         loss: "hinge" (hardest negative) or "infonce".
         margin: of the hinge, on cosines and on code similarities alike.
         dense_weight: weight of the ranking loss on dense vectors.
@@ -97,7 +96,7 @@ class FGCMHConfig:
     canonical: bool = False
     pool: Pool = "first"
     hash: HashKind = "tanh"
-    norm_codes: bool = True
+    code_noise: float = 0.0
     loss: Literal["hinge", "infonce"] = "hinge"
     margin: float = 0.2
     dense_weight: float = 1.0
@@ -117,8 +116,7 @@ class FGCMHConfig:
             norm_first=True,
             grid=3,
             canonical=True,
-            norm_codes=False,
-            balance_weight=0.1,
+            code_noise=0.4,
             loss="infonce",
             input_dropout=0.2,
             mean_negatives=0.2,
@@ -158,7 +156,7 @@ class FGCMH(Method):
             self.gate = nn.Parameter(torch.full((width,), FIRST_GATE))
         self.gpo = nn.ModuleDict({view: GPO() for view in self.reads} if config.pool == "gpo" else {})
         self.hash = nn.ModuleDict(
-            {view: HashHead(width, config.bits, config.hash, config.norm_codes) for view in self.reads}
+            {view: HashHead(width, config.bits, config.hash, noise=config.code_noise) for view in self.reads}
         )
         self.hash["text"].load_state_dict(
             self.hash["image"].state_dict()

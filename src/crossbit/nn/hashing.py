@@ -20,11 +20,15 @@ class HashHead(nn.Module):
         kind: "tanh", the smooth stand-in; "ste", hard signs forward and the gradient of tanh backward (straight-through);
             "select", two logits a bit with a softmax, as DCHMT has it (Tu and others, ACM MM 2022).
         balance: BatchNorm without weights before the relaxation, which centres every bit: balanced bits for free.
+        noise: spread of the Gaussian noise that is added before the relaxation in training.
     """
 
-    def __init__(self, width: int, bits: int, kind: HashKind = "tanh", balance: bool = True) -> None:
+    def __init__(
+        self, width: int, bits: int, kind: HashKind = "tanh", balance: bool = True, noise: float = 0.0
+    ) -> None:
         super().__init__()
         self.kind = kind
+        self.noise = noise
         self.project = nn.Linear(width, 2 * bits if kind == "select" else bits)
         self.norm = nn.BatchNorm1d(bits, affine=False) if balance else nn.Identity()
 
@@ -34,7 +38,10 @@ class HashHead(nn.Module):
         if self.kind == "select":
             pairs = z.reshape(len(z), -1, 2)
             z = (pairs[..., 0] - pairs[..., 1]) / 2  # tanh of half the difference is the difference of the softmax pair
-        relaxed = torch.tanh(self.norm(z))
+        z = self.norm(z)
+        if self.training and self.noise:
+            z = z + self.noise * torch.randn_like(z)
+        relaxed = torch.tanh(z)
         if self.kind == "ste":
             hard = torch.where(relaxed >= 0, 1.0, -1.0)
             relaxed = relaxed + (hard - relaxed).detach()
