@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from crossbit.methods.base import Method
 
 EDGE = 224
-"""Pictures are decoded for this many pixels a side; encoders do the rest."""
+"""Edge of the blank picture that an image encoder is probed with, and what one without a size of its own is given."""
 
 OnLongText = Literal["error", "truncate", "chunk"]
 Precision = Literal["float32", "float16", "int8", "binary"]
@@ -198,6 +198,11 @@ class Model:
         """Name the kinds of media that it reads."""
         return tuple(self.card.encoders)
 
+    @property
+    def image_size(self) -> int:
+        """Give the edge in pixels that pictures may be decoded for."""
+        return self.encoder("image").describe().edge or EDGE
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash weights, settings and encoders: rows of models with different fingerprints must not be compared."""
@@ -349,7 +354,8 @@ class Model:
 
     def _features(self, encoder: Encoder, view: str, media: Sequence[Media], on_long_text: OnLongText) -> Features:
         if view == "image":
-            return encoder.encode(encoder.prepare([_picture(item) for item in media]))
+            edge = encoder.describe().edge or None
+            return encoder.encode(encoder.prepare([_picture(item, edge) for item in media]))
         return encoder.encode(encoder.prepare(list(media), on_long_text=on_long_text))  # type: ignore[call-arg]
 
     def _in_precision(self, rows: Rows, precision: Precision) -> np.ndarray:
@@ -439,10 +445,10 @@ def _load_method(card: ModelCard, folder: Path | None) -> Method:
     return method.eval()
 
 
-def _picture(item: Media) -> UInt8[np.ndarray, "H W 3"]:
+def _picture(item: Media, edge: int | None) -> UInt8[np.ndarray, "H W 3"]:
     if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3 and item.shape[2] == 3:
         return item
-    return load_image(item, size=EDGE)
+    return load_image(item, size=edge)
 
 
 def _check_texts(texts: Sequence[str]) -> None:

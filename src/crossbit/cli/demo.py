@@ -215,5 +215,5 @@ def _page(path: Path, header: Any, rows: Any, asked: Any, names: dict[str, Any])
     table = SheetTable(
         "On drawings of things that training never showed", header, rows, note="R@K in percent, text to image."
     )
-    lead = "Drawings found by words: a model that learned two thirds of them by their names in 14 languages, on this machine."
+    lead = "Drawings found by words: a model that learned seven in ten of them by their names in 14 languages, on this machine."
     return write_sheet(path, "crossbit demo", sections, tables=[table], lead=lead, foot=ATTRIBUTION)

@@ -161,7 +161,7 @@ def _encoders(*, full: bool) -> Iterator[Finding]:
         else:
             ready = list((cache_dir() / "encoders").glob(f"{name}-*"))
             yield Finding(
-                part, "ok", "converted" if ready else "will be converted when first used (about half a minute)"
+                part, "ok", "converted" if ready else "will be converted when first used (a few seconds)"
             )
 
 
