@@ -160,9 +160,7 @@ def _encoders(*, full: bool) -> Iterator[Finding]:
             yield _try_encoder(name)
         else:
             ready = list((cache_dir() / "encoders").glob(f"{name}-*"))
-            yield Finding(
-                part, "ok", "converted" if ready else "will be converted when first used (a few seconds)"
-            )
+            yield Finding(part, "ok", "converted" if ready else "will be converted when first used (a few seconds)")
 
 
 def _try_encoder(name: str) -> Finding:
