@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoders.tiny import clip
 
 from crossbit.cli.fit import fit, settings_for
 from crossbit.data.manifest import Caption, Item, Manifest
@@ -16,6 +15,7 @@ from crossbit.media.write import write_png
 from crossbit.methods.fgcmh import FGCMHConfig
 from crossbit.model import Model
 from crossbit.search.collection import Collection
+from encoders.tiny import clip
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255), "grey": (120, 120, 120)}
 
