@@ -36,7 +36,7 @@ def batch() -> Batch:
     "changes",
     [
         {},
-        {"refine_layers": 0, "reason_layers": 0, "loss": "infonce"},
+        {"refine_layers": 0, "reason_layers": 0, "pool": "mean", "loss": "infonce"},
         {"share_reasoning": False},
         {"pool": "mean"},
         {"pool": "max"},

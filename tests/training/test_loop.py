@@ -123,6 +123,13 @@ def test_a_resumed_run_ends_with_the_same_weights(stop: int, tmp_path: Path) -> 
     assert (tmp_path / "cut" / "log.jsonl").read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
+def test_two_runs_of_one_process_may_differ_in_precision(tmp_path: Path) -> None:
+    for precision in ("bf16", "fp32"):
+        config = replace(CONFIG, epochs=1, precision=precision)  # type: ignore[arg-type]
+        report = train([vsepp()], toy_pairs(), config, tmp_path / precision, minus_loss, progress=False)
+        assert report.epochs == 1
+
+
 def test_the_best_epoch_is_kept_and_patience_stops(tmp_path: Path) -> None:
     scores = iter([1.0, 5.0, 4.0, 3.0, 2.0, 1.0])
     seen: list[dict[str, torch.Tensor]] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -128,7 +129,7 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write JSON Lines, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
         with partial.open("w", encoding="utf-8") as file:
             for item in self.items:
                 file.write(_to_line(item) + "\n")

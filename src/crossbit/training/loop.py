@@ -116,7 +116,9 @@ def train(
     strategy = strategy or Strategy()
     _check(methods, strategy)
     _seed_all(config.seed)
-    accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
+    # its own mixed precision is one setting for the whole process, so a second run could not choose another
+    accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
+    half = _precision(config.precision) == "bf16"
     for method in methods:
         if isinstance(method, Prepares) and issubclass(type(method), Prepares):
             method.prepare(pairs.sample(seed=config.seed), pairs.pooled(seed=config.seed), pairs.texts)
@@ -142,7 +144,7 @@ def train(
         done = epoch + 1
         if strategy.needs_evidence:
             strategy.start_epoch(epoch, [evidence(m, pairs, config.batch_size) for m in methods])
-        record = _run_epoch(methods, steps, optimisers, wrapped, pairs, config, accelerator, epoch, stages)
+        record = _run_epoch(methods, steps, optimisers, wrapped, pairs, config, accelerator, epoch, stages, half)
         record |= {"epoch": epoch, **_look(methods[0], pairs, config)}
         if record["mean_cosine"] > COLLAPSED:
             state["collapsed"] = True
@@ -192,6 +194,7 @@ def _run_epoch(
     accelerator: Accelerator,
     epoch: int,
     stages: Sequence[str],
+    half: bool,
 ) -> dict[str, Any]:
     per_epoch = pairs.batches_per_epoch(config.batch_size, config.passes)
     total = per_epoch * config.epochs
@@ -204,7 +207,8 @@ def _run_epoch(
         for method, step, optimiser, runner in zip(methods, steps, optimisers, wrapped, strict=True):
             set_rate(optimiser, rate_factor(done, total, config.warm_up))
             method.train()
-            terms = step(batch, moment)
+            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
+                terms = step(batch, moment)
             loss = _reduce(terms, batch)
             runner.zero_grad()
             accelerator.backward(loss)
@@ -272,10 +276,10 @@ def _seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _precision(name: str) -> Literal["no", "bf16"]:
+def _precision(name: str) -> Literal["fp32", "bf16"]:
     if name == "auto":
         name = "bf16" if _bf16_is_native() else "fp32"
-    return "bf16" if name == "bf16" else "no"
+    return "bf16" if name == "bf16" else "fp32"
 
 
 def _bf16_is_native() -> bool:
