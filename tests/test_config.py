@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crossbit.config import check, load_yaml, override, resolve, suggest, to_mapping, write_resolved
@@ -182,6 +182,7 @@ _values = st.recursive(
 
 
 @given(st.dictionaries(_text, _values, max_size=4))
+@example({"0E0": None, "list": ["1e5", "1.", "0o7", "12e03", "no", "~", "<<"]})
 def test_any_plain_values_survive_the_file(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
     path = write_resolved(tmp_path_factory.mktemp("round") / "x.yaml", values)
     assert load_yaml(path) == to_mapping(values)

@@ -176,7 +176,7 @@ _Loader.add_constructor(_INT, lambda loader, node: int(str(loader.construct_scal
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper; it quotes by the 1.1 rules, which is stricter and therefore reads the same by both."""
+    """PyYAML's safe dumper, which quotes by the 1.1 rules; what only 1.2 takes for a number is quoted too."""
 
 
 def _dump_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
@@ -187,7 +187,16 @@ def _dump_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
     return dumper.represent_scalar(_FLOAT, ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf")
 
 
+def _dump_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    node = dumper.represent_str(value)
+    if _RESOLVER.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str":
+        node.style = "'"
+    return node
+
+
+_RESOLVER = _Loader("")
 _Dumper.add_representer(float, _dump_float)
+_Dumper.add_representer(str, _dump_text)
 
 
 def _parse(text: str, where: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import emoji
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -48,6 +48,8 @@ _LETTERS = st.one_of(
 @settings(max_examples=1500, deadline=None)
 @given(st.text(_LETTERS, max_size=60))
 def test_same_pieces_on_anything(ours: UnigramTokenizer, theirs: Any, text: str) -> None:
+    # theirs reads the names of special pieces out of plain text; ours on purpose does not (a test below)
+    assume(not any(name in text for name in ("<s>", "</s>", "<pad>", "<unk>", "<mask>")))
     assert ours.split([text])[0] == theirs.encode(text, add_special_tokens=False).ids
 
 
