@@ -52,10 +52,14 @@ _INT8 = 127.0
 
 @dataclass(frozen=True)
 class Rows:
-    """Hold what a model says of N items: unit embeddings, packed codes, or both, as far as its method goes."""
+    """Hold what a model says of N items: unit embeddings, packed codes, or both, as far as its method goes.
+
+    `relaxed`, in [-1, 1], is a code before it is cut to its signs: what an asymmetric comparison asks with.
+    """
 
     embedding: Float32[np.ndarray, "N E"] | None
     code: UInt8[np.ndarray, "N W"] | None
+    relaxed: Float32[np.ndarray, "N K"] | None = None
 
 
 class Model:
@@ -266,18 +270,18 @@ class Model:
             _check_texts(media)
             order = np.argsort([len(text) for text in media], kind="stable")  # little padding in a batch
         embeddings = np.empty((len(media), self.dim), np.float32) if self.dim else None
-        codes = np.empty((len(media), -(-self.bits // 8)), np.uint8) if self.bits else None
+        relaxed = np.empty((len(media), self.bits), np.float32) if self.bits else None
         with tqdm(total=len(media), desc=f"encode {view}", unit=view, disable=None if show_progress else True) as bar:
             for start in range(0, len(media), batch_size):
                 rows = order[start : start + batch_size]
                 features = self._features(encoder, view, [media[row] for row in rows], on_long_text)
-                embedding, relaxed = self._heads[view](features)
+                embedding, unrounded = self._heads[view](features)
                 if embeddings is not None:
                     embeddings[rows] = embedding
-                if codes is not None and relaxed is not None:
-                    codes[rows] = pack(relaxed)
+                if relaxed is not None:
+                    relaxed[rows] = unrounded
                 bar.update(len(rows))
-        return Rows(embeddings, codes)
+        return Rows(embeddings, None if relaxed is None else pack(relaxed), relaxed)
 
     def features(self, view: str, media: Sequence[Media], *, on_long_text: OnLongText = "truncate") -> Features:
         """Give what the frozen encoder says, before the method."""
@@ -290,7 +294,7 @@ class Model:
     def rows(self, features: Features) -> Rows:
         """Give embeddings and codes of features that are already there, such as cached ones."""
         embedding, relaxed = self._heads[features.modality](features)
-        return Rows(embedding, None if relaxed is None else pack(relaxed))
+        return Rows(embedding, None if relaxed is None else pack(relaxed), relaxed)
 
     def encode_image(
         self,

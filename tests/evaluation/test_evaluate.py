@@ -73,6 +73,24 @@ def test_codes_are_compared_by_their_distance() -> None:
     assert result.model["width"] == 20
 
 
+def test_an_asymmetric_comparison_cuts_only_what_is_searched_to_bits() -> None:
+    data, model = toys.manifest(60), toys.ToyModel(noise=0.7, bits=20)
+    result = evaluate(model, data, by="asymmetric", languages=["en"], progress=False)
+    plan = protocol_of("concept-retrieval").plan(data, "test", ["en"])
+    images = model.encode("image", [item.path for item in plan.items]).relaxed
+    texts = model.encode("text", plan.texts).relaxed
+    relevant = plan.cases[0].text_item[None, :] == np.arange(30)[:, None]
+    asked = {
+        "image_to_text": slow_ranks(images @ np.where(texts >= 0, 1.0, -1.0).T, relevant),
+        "text_to_image": slow_ranks(texts @ np.where(images >= 0, 1.0, -1.0).T, relevant.T),
+    }
+    for side, ranks in asked.items():
+        assert result.metrics["en"][side]["recall_at_1"] == pytest.approx(100 * np.mean(ranks == 1))
+        assert result.metrics["en"][side]["mean_rank"] == pytest.approx(ranks.mean())
+    assert result.system == "toy model 20-bit code, asked by relaxed queries"
+    assert result.rsum > evaluate(model, data, by="code", languages=["en"], progress=False).rsum
+
+
 def test_two_items_of_one_name_tie() -> None:
     """Both names get the very same row, so each text finds its own item in one order of two."""
     data = toys.manifest(8, captions=(1,), languages=("en",))
@@ -184,6 +202,8 @@ def test_features_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_a_model_cannot_do_is_said() -> None:
     with pytest.raises(AbilityError, match="has no codes"):
         evaluate(toys.ToyModel(), toys.manifest(), by="code", progress=False)
+    with pytest.raises(AbilityError, match="has no codes"):
+        evaluate(toys.ToyModel(), toys.manifest(), by="asymmetric", progress=False)
     with pytest.raises(AbilityError, match="no embedding to compare\n\nhint: evaluate it by code"):
         evaluate(toys.ToyModel(dim=0, bits=8), toys.manifest(), progress=False)
 

@@ -41,6 +41,7 @@ def manifest(
 class Rows:
     embedding: np.ndarray | None
     code: np.ndarray | None
+    relaxed: np.ndarray | None = None
 
 
 @dataclass
@@ -58,7 +59,8 @@ class ToyModel:
     def encode(self, view: str, media: Sequence[Any], *, batch_size: int = 32, show_progress: bool = False) -> Rows:
         self.calls.append((view, len(media)))
         rows = np.stack([self._row(view, str(one)) for one in media])
-        return Rows(rows if self.dim else None, pack(rows[:, : self.bits]) if self.bits else None)
+        relaxed = rows[:, : self.bits] if self.bits else None
+        return Rows(rows if self.dim else None, None if relaxed is None else pack(relaxed), relaxed)
 
     def _row(self, view: str, one: str) -> np.ndarray:
         one = Path(one).stem if view == "image" else one

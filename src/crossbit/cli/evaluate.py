@@ -20,8 +20,8 @@ def evaluate(
     data: str = typer.Option("openmoji", "--data", metavar="DATA", help="openmoji, or a manifest in JSON Lines."),
     split: str = typer.Option("test", "--split", metavar="NAME", help="Which items ask."),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to ask in; else all."),
-    by: Literal["embedding", "code"] = typer.Option(
-        "embedding", "--by", metavar="embedding|code", help="What is compared."
+    by: Literal["embedding", "code", "asymmetric"] = typer.Option(
+        "embedding", "--by", metavar="embedding|code|asymmetric", help="What is compared."
     ),
     protocol: str = typer.Option(
         "concept-retrieval", "--protocol", metavar="NAME", help="Who is searched, what counts."

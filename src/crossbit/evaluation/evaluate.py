@@ -15,7 +15,7 @@ from crossbit.evaluation.protocols import Plan, protocol_of
 from crossbit.evaluation.protocols import Protocol as Rules
 from crossbit.evaluation.result import Result, this_command
 
-By = Literal["embedding", "code"]
+By = Literal["embedding", "code", "asymmetric"]
 
 _ROWS_AT_ONCE = 256
 
@@ -80,7 +80,9 @@ def evaluate(
         dataset: a manifest, its file, a folder with a `manifest.jsonl`, or the name of a packaged set ("openmoji").
         split: the items that ask.
         languages: of the captions; all by default.
-        by: compare embeddings, or packed codes.
+        by: compare embeddings; packed codes; or, "asymmetric", an asking side that is not cut to bits with codes that are.
+            The items take the same few bytes, only the query keeps its numbers (Gordo and others, "Asymmetric distances
+            for binary embeddings", 2014).
         protocol: a name of `PROTOCOLS` or a protocol.
         system: what to call what is measured; by default the model's name and what is compared.
         seeds: of the run; by default what the model card says.
@@ -102,12 +104,19 @@ def evaluate(
     if cache and encode is None:
         encode = through_cache(model, batch_size, progress)
     images, texts = encode_plan(model, plan, manifest, by, encode, batch_size, progress)
-    measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None)
+    asking = None
+    if by == "asymmetric":
+        asking, (images, texts) = (images, texts), (signs(images), signs(texts))
+    measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None, asking)
     training = _training(model)
     if seeds is None:
         seed = training.get("settings", {}).get("seed")
         seeds = () if seed is None else (int(seed),)
-    width = f"{model.bits}-bit code" if by == "code" else "embedding"
+    width = {
+        "embedding": "embedding",
+        "code": f"{model.bits}-bit code",
+        "asymmetric": f"{model.bits}-bit code, asked by relaxed queries",
+    }[by]
     return Result(
         system=system or f"{model.name} {width}",
         metrics=measured.metrics,
@@ -131,7 +140,7 @@ def evaluate(
             "name": model.name,
             "fingerprint": model.fingerprint,
             "by": by,
-            "width": model.bits if by == "code" else model.dim,
+            "width": model.dim if by == "embedding" else model.bits,
             "features": "float16 cache" if cache else "fresh",
         },
         seeds=tuple(seeds),
@@ -149,19 +158,25 @@ def encode_plan(
     batch_size: int = 32,
     progress: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the rows of the plan's items and of its texts."""
+    """Give the rows of the plan's items and of its texts: embeddings, packed codes or, for "asymmetric", relaxed codes."""
+    kind = {"embedding": "embedding", "code": "code", "asymmetric": "relaxed"}[by]
 
     def rows(view: str, media: Sequence[Any]) -> np.ndarray:
         if encode is not None:
             encoded = encode(view, media)
         else:
             encoded = model.encode(view, media, batch_size=batch_size, show_progress=progress)
-        found: np.ndarray | None = encoded.code if by == "code" else encoded.embedding
+        found: np.ndarray | None = getattr(encoded, kind, None)
         if found is None:
-            raise AbilityError(f"model `{model.name}` gave no {by} for {view}s")
+            raise AbilityError(f"model `{model.name}` gave no {kind} row for {view}s")
         return found
 
     return rows("image", [manifest.file(item) for item in plan.items]), rows("text", list(plan.texts))
+
+
+def signs(relaxed: np.ndarray) -> np.ndarray:
+    """Give the codes of relaxed rows as unit rows of one size, so that a dot product with them is a cosine over K."""
+    return np.where(relaxed >= 0, 1, -1).astype(np.float32) / np.float32(np.sqrt(relaxed.shape[1]))
 
 
 def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> Encode:
@@ -185,7 +200,7 @@ def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> En
             found = [row for row in rows if row is not None]
             return np.concatenate(found) if found else None
 
-        return Rows(join([part.embedding for part in parts]), join([part.code for part in parts]))
+        return Rows(*(join([getattr(part, name) for part in parts]) for name in ("embedding", "code", "relaxed")))
 
     return encode
 
@@ -214,7 +229,7 @@ def manifest_of(dataset: Manifest | Path | str) -> Manifest:
 
 
 def _check_able(model: Encodes, by: By) -> None:
-    if by == "code" and not model.bits:
+    if by != "embedding" and not model.bits:
         raise AbilityError(
             f"model `{model.name}` has no codes", "evaluate it by embedding, or train a method that hashes"
         )

@@ -131,7 +131,12 @@ def evaluate_rows(
 
 
 def measure(
-    cases: Sequence[Case], images: np.ndarray, texts: np.ndarray, protocol: Protocol, bits: int | None = None
+    cases: Sequence[Case],
+    images: np.ndarray,
+    texts: np.ndarray,
+    protocol: Protocol,
+    bits: int | None = None,
+    asking: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Measured:
     """Measure all cases of a plan.
 
@@ -141,11 +146,12 @@ def measure(
         texts: one row a text of the plan.
         protocol: gives family and the rule for queries without an answer.
         bits: of a code.
+        asking: other rows of the same images and texts, used where they ask and not where they are searched.
     """
     metrics: dict[str, dict[str, list[Metrics]]] = {}
     answers: dict[str, dict[str, list[Answers]]] = {}
     for case in cases:
-        taken = _standings(case, images, texts)
+        taken = _standings(case, images, texts) if asking is None else _asymmetric(case, asking, images, texts)
         for direction, found, items in zip(DIRECTIONS, taken, (case.images, case.text_item), strict=True):
             values = _recall(found.answerable()) if protocol.family == "recall" else _hashing(found, protocol)
             if protocol.family == "hashing" and images.dtype == np.uint8:
@@ -171,6 +177,16 @@ def _standings(case: Case, images: np.ndarray, texts: np.ndarray) -> tuple[Stand
     return (
         standings_from_rows(images[case.images], texts[case.text_gallery], case.image_to_text),
         standings_from_rows(texts[case.texts], images[case.image_gallery], case.text_to_image),
+    )
+
+
+def _asymmetric(
+    case: Case, asking: tuple[np.ndarray, np.ndarray], images: np.ndarray, texts: np.ndarray
+) -> tuple[Standings, Standings]:
+    asking_images, asking_texts = asking
+    return (
+        standings_from_rows(asking_images[case.images], texts[case.text_gallery], case.image_to_text),
+        standings_from_rows(asking_texts[case.texts], images[case.image_gallery], case.text_to_image),
     )
 
 
