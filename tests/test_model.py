@@ -134,7 +134,7 @@ def test_the_fingerprint_follows_the_weights(tmp_path: Path) -> None:
         next(other.parameters()).add_(0.1)
     second = Model.from_method(other, "vsepp", ENCODERS)
     second.save_pretrained(tmp_path / "b")
-    assert Model.load(tmp_path / "a").fingerprint == first.fingerprint != second.fingerprint
+    assert Model.load(str(tmp_path / "a")).fingerprint == first.fingerprint != second.fingerprint
     assert Model.load(tmp_path / "b").fingerprint == second.fingerprint
 
 

@@ -97,9 +97,9 @@ class Model:
         return cls.load(Path(text))
 
     @classmethod
-    def load(cls, folder: Path) -> Model:
+    def load(cls, folder: str | Path) -> Model:
         """Load a model folder and check every file against its checksum."""
-        return cls(read_card(folder), folder=folder)
+        return cls(read_card(Path(folder)), folder=Path(folder))
 
     @classmethod
     def from_method(
