@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("crossbit", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("crossbit")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; two threads each would wait for one another
 os.environ["HF_HUB_OFFLINE"] = "1"

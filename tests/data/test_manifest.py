@@ -29,9 +29,12 @@ ITEMS = st.builds(
 )
 
 
-@given(st.lists(ITEMS, max_size=5, unique_by=lambda item: item.id))
-def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, items: list[Item]) -> None:
-    path = tmp_path_factory.mktemp("m") / "toy.jsonl"
+@pytest.mark.parametrize("suffix", [".jsonl", ".arrow"])
+@given(items=st.lists(ITEMS, max_size=5, unique_by=lambda item: item.id))
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, items: list[Item]
+) -> None:
+    path = tmp_path_factory.mktemp("m") / f"toy{suffix}"
     manifest = Manifest("toy", path.parent, tuple(items))
     manifest.write(path)
     found = Manifest.read(path)

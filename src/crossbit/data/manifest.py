@@ -1,6 +1,7 @@
 """Manifest: the list of items that everything reads: one record an item, with any number of captions in any language.
 
-On disk it is JSON Lines, one item a line; media paths are relative to the file's folder.
+On disk it is JSON Lines, one item a line, or an Arrow file (`*.arrow`), of which parts are read fast; media paths are relative
+to the file's folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from crossbit.data.manifest_arrow import read_items, write_items
 from crossbit.errors import ManifestError
 from crossbit.features import Modality
 
@@ -96,13 +98,24 @@ class Manifest:
                 counts[caption.lang] = counts.get(caption.lang, 0) + 1
         return tuple(sorted(counts, key=lambda lang: (-counts[lang], lang)))
 
-    def select(self, split: str | None = None, languages: Iterable[str] | None = None) -> Manifest:
-        """Keep the items of a split and the captions of some languages.
+    def select(
+        self,
+        split: str | None = None,
+        languages: Iterable[str] | None = None,
+        sources: Iterable[str] | None = None,
+    ) -> Manifest:
+        """Keep the items of a split and of some sources, and the captions of some languages.
 
         Raises:
-            ManifestError: nothing is left; the message names the splits or languages that exist.
+            ManifestError: nothing is left; the message names the splits, languages or sources that exist.
         """
         items = self.items
+        if sources is not None:
+            wanted = set(sources)
+            items = tuple(item for item in items if item.source in wanted)
+            if missing := wanted - {item.source for item in items}:
+                known = sorted({item.source for item in self.items})
+                raise ManifestError(f"{self.name}: no items from {sorted(missing)}, it has {known}")
         if split is not None:
             items = tuple(item for item in items if item.split == split)
             if not items:
@@ -110,8 +123,8 @@ class Manifest:
                 raise ManifestError(f"{self.name}: no items in split {split!r}, it has {known}")
         if languages is not None:
             wanted = set(languages)
-            if missing := wanted - set(self.languages):
-                raise ManifestError(f"{self.name}: no captions in {sorted(missing)}, it has {list(self.languages)}")
+            if missing := wanted - (known := {caption.lang for item in items for caption in item.captions}):
+                raise ManifestError(f"{self.name}: no captions in {sorted(missing)}, it has {sorted(known)}")
             items = tuple(replace(i, captions=tuple(c for c in i.captions if c.lang in wanted)) for i in items)
         return Manifest(self.name, self.root, items)
 
@@ -127,7 +140,10 @@ class Manifest:
         return path
 
     def write(self, path: Path) -> None:
-        """Write JSON Lines, whole or not at all."""
+        """Write JSON Lines, or Arrow where the path ends so; whole or not at all."""
+        if path.suffix == ".arrow":
+            write_items(self.items, path)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
         with partial.open("w", encoding="utf-8") as file:
@@ -136,23 +152,53 @@ class Manifest:
         partial.replace(path)
 
     @classmethod
-    def read(cls, path: Path) -> Manifest:
-        """Read JSON Lines.
+    def read(
+        cls,
+        path: Path,
+        *,
+        split: str | None = None,
+        languages: Iterable[str] | None = None,
+        sources: Iterable[str] | None = None,
+    ) -> Manifest:
+        """Read JSON Lines or Arrow, by the suffix; of an Arrow file only what is asked for is made into items.
+
+        Args:
+            path: `*.jsonl` or `*.arrow`.
+            split: keep its items only.
+            languages: keep captions in these.
+            sources: keep items from these.
 
         Raises:
-            ManifestError: a line is not a record; the message names file, line and field.
+            ManifestError: a line is not a record; the message names file, line and field. Or nothing is left.
         """
         if not path.is_file():
-            raise ManifestError(f"{path}: no such file, expected a manifest in JSON Lines")
+            raise ManifestError(f"{path}: no such file, expected a manifest in JSON Lines or Arrow")
+        if path.suffix == ".arrow":
+            langs, parts = (None if names is None else list(names) for names in (languages, sources))
+            found = cls(path.stem, path.parent, tuple(read_items(path, split=split, languages=langs, sources=parts)))
+            return found.select(split, langs, parts)  # names what is missing
         items = []
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     items.append(_from_line(line, f"{path}:{number}"))
-        return cls(path.stem, path.parent, tuple(items))
+        whole = cls(path.stem, path.parent, tuple(items))
+        return whole if split is languages is sources is None else whole.select(split, languages, sources)
 
 
 _FIELDS = set(Item.__dataclass_fields__)
+
+
+def known_modality(name: Any, where: str) -> Modality:
+    """Give the modality of that name.
+
+    Raises:
+        ManifestError: there is none.
+    """
+    if name not in get_args(Modality):
+        raise ManifestError(f"{where}: modality {name!r}, expected one of {list(get_args(Modality))}")
+    found: Modality = name
+    return found
 
 
 def _to_line(item: Item) -> str:
@@ -172,8 +218,7 @@ def _from_line(line: str, where: str) -> Item:
             raise ManifestError(f"{where}: field {name!r} is {record.get(name)!r}, expected a non-empty string")
     if unknown := set(record) - _FIELDS:
         raise ManifestError(f"{where}: unknown field {min(unknown)!r}", "put fields of your own under `metadata`")
-    if record.get("modality", "image") not in get_args(Modality):
-        raise ManifestError(f"{where}: modality {record['modality']!r}, expected one of {list(get_args(Modality))}")
+    record["modality"] = known_modality(record.get("modality", "image"), where)
     captions = []
     for place, caption in enumerate(record.get("captions", ())):
         if not isinstance(caption, dict) or not isinstance(caption.get("text"), str) or not caption["text"].strip():
