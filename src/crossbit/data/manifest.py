@@ -123,8 +123,9 @@ class Manifest:
                 raise ManifestError(f"{self.name}: no items in split {split!r}, it has {known}")
         if languages is not None:
             wanted = set(languages)
-            if missing := wanted - (known := {caption.lang for item in items for caption in item.captions}):
-                raise ManifestError(f"{self.name}: no captions in {sorted(missing)}, it has {sorted(known)}")
+            there = {caption.lang for item in items for caption in item.captions}
+            if missing := wanted - there:
+                raise ManifestError(f"{self.name}: no captions in {sorted(missing)}, it has {sorted(there)}")
             items = tuple(replace(i, captions=tuple(c for c in i.captions if c.lang in wanted)) for i in items)
         return Manifest(self.name, self.root, items)
 
