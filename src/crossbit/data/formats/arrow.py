@@ -1,0 +1,132 @@
+"""Arrow and Parquet files of others: their schema, their rows in batches, one cell at a time; nothing is held whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crossbit.errors import ManifestError
+
+ROWS = 1_000
+"""Rows that are in memory at a time."""
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """Give the schema.
+
+    Raises:
+        ManifestError: the file is cut, damaged or of another kind.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_schema(path)
+        with _ipc(path) as reader:
+            return reader.schema
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
+
+
+def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Give the rows of some columns, a batch at a time.
+
+    Raises:
+        ManifestError: the file is cut or damaged.
+    """
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(ROWS, columns=None if columns is None else list(columns))
+            return
+        with _ipc(path) as reader:
+            for batch in _batches_of(reader):
+                yield batch if columns is None else batch.select(list(columns))
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
+
+
+def media_columns(schema: pa.Schema) -> list[str]:
+    """Name the columns that hold media as Hugging Face keeps them: a struct of `bytes` and `path`, or plain bytes."""
+    return [field.name for field in schema if _holds_media(field.type)]
+
+
+def _holds_media(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return "bytes" in {inner.name for inner in kind}
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def cell(path: Path, column: str, row: int) -> Any:
+    """Give one cell as Python has it; the part of the file around it stays open for the next one.
+
+    Raises:
+        ManifestError: there is no such column or row, or the file is damaged.
+    """
+    stamp = path.stat()
+    starts = _starts(path, stamp.st_mtime_ns, stamp.st_size)
+    if not 0 <= row < starts[-1]:
+        raise ManifestError(f"{path}: has {starts[-1]} rows, expected one of number {row}")
+    part = next(number for number, end in enumerate(starts[1:]) if row < end)
+    table = _part(path, column, part, stamp.st_mtime_ns, stamp.st_size)
+    return table[row - starts[part]].as_py()
+
+
+@lru_cache(maxsize=64)
+def _starts(path: Path, _time: int, _size: int) -> tuple[int, ...]:
+    """Give the first row of each row group or batch, and the number of rows."""
+    try:
+        if path.suffix == ".parquet":
+            metadata = pq.read_metadata(path)
+            counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        else:
+            with _ipc(path) as reader:
+                counts = [batch.num_rows for batch in _batches_of(reader)]
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
+    starts = [0]
+    for count in counts:
+        starts.append(starts[-1] + count)
+    return tuple(starts)
+
+
+@lru_cache(maxsize=2)
+def _part(path: Path, column: str, part: int, _time: int, _size: int) -> Any:
+    if column not in schema_of(path).names:
+        raise ManifestError(f"{path}: has no column {column!r}, expected one of {', '.join(schema_of(path).names)}")
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as file:
+                return file.read_row_group(part, columns=[column])[column]
+        with _ipc(path) as reader:
+            # a memory map: only the pages of the cells that are read come into memory
+            return next(batch for number, batch in enumerate(_batches_of(reader)) if number == part)[column]
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
+
+
+def _ipc(path: Path) -> Any:
+    """Open an Arrow file, or an Arrow stream, which is what `datasets` writes under the same suffix."""
+    source = pa.memory_map(str(path))
+    try:
+        return pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_stream(source)
+
+
+def _batches_of(reader: Any) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _damaged(path: Path, error: Exception) -> ManifestError:
+    kind = "Parquet" if path.suffix == ".parquet" else "Arrow"
+    summary = " ".join(str(error).split())[:160]
+    return ManifestError(
+        f"{path}: no {kind} file that can be read ({summary})", "the file is cut or damaged: get it again"
+    )
