@@ -54,7 +54,8 @@ class Mixture:
     @property
     def means(self) -> Pair:
         """Give the means, clean first."""
-        return self.first / (self.first + self.second) if self.kind == "beta" else self.first
+        means: Pair = self.first / (self.first + self.second) if self.kind == "beta" else self.first
+        return means
 
     @property
     def separated(self) -> bool:
@@ -193,4 +194,5 @@ def _gaussian(x: Values, mean: Pair, spread: Pair) -> np.ndarray:
 
 
 def _inside(x: Values) -> Values:
-    return np.clip(x, EDGE, 1 - EDGE)
+    inside: Values = np.clip(x, EDGE, 1 - EDGE)
+    return inside
