@@ -22,7 +22,7 @@ _AR_HEAD = 60
 
 
 def extract(archive: Path, folder: Path, *, progress: bool = True) -> None:
-    """Write the files of an archive below a folder; links that stay inside are made last, so that nothing is written through one.
+    """Write the files of an archive below a folder; links that stay inside come last, so nothing is written through one.
 
     Args:
         archive: a tar file, compressed or not, or a Debian package, whose data member is read without `dpkg`.

@@ -4,9 +4,9 @@
     emojibase (`emojibase-data`)     the list of base emoji, groups, subgroups and tags; and in 28 languages the names of what
                                      CLDR composes by rule and does not list: flags, families, hair, facing right
 
-Which languages: every folder of CLDR whose tag names no region (`pt-PT`, `es-419`, `zh-Hant-HK`, `ca-ES-valencia` hold only what
-differs from their parent) and that holds a name. A script stays in the tag (`zh-Hant`, `sr-Latn`); CLDR's `no` holds Bokmål and is
-called `nb`. A sequence is an emoji as text; variation selectors in it do not matter.
+Which languages: every folder of CLDR that holds a name and whose tag names no region (`pt-PT`, `es-419`, `zh-Hant-HK` and
+`ca-ES-valencia` hold only what differs from their parent). A script stays in the tag (`zh-Hant`, `sr-Latn`); CLDR's `no`
+holds Bokmål and is called `nb`. A sequence is an emoji as text; variation selectors in it do not matter.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Names:
         entries = _entries(emojibase / "package")
         names: dict[str, dict[str, str]] = {}
         keywords: dict[str, dict[str, tuple[str, ...]]] = {}
-        for language, annotations in _locales(cldr / "package" / "annotations"):
-            for sequence, said in annotations.items():
+        for language, listed in _locales(cldr / "package" / "annotations"):
+            for sequence, said in listed.items():
                 if (key := plain(sequence)) not in entries:
                     continue
                 if name := _name(said.get("tts", ())):

@@ -67,28 +67,79 @@ def _apt(name: str, version: str, sha256: str, size: int) -> Package:
     return Package("apt-get", name, version, f"{name}_{version.replace(':', '%3a')}_all.deb", sha256, size)
 
 
-# fmt: off
 PACKAGES: Mapping[str, Package] = {
-    "noto": _npm("@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", 3_102_958),
-    "twemoji": _npm("@iconify-json/twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7", 1_555_888),
-    "openmoji": _npm("@iconify-json/openmoji", "1.2.29", "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5", 1_264_633),
-    "fluent-flat": _npm("@iconify-json/fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175", 1_172_438),
-    "fluent-3d": _npm("@iconify-json/fluent-emoji", "1.2.7", "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b", 14_323_330),
-    "cldr": _npm("cldr-annotations-full", "48.2.0", "28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1", 6_537_823),
-    "emojibase": _npm("emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a", 6_711_091),
-    "clips-1": _npm("@lobehub/fluent-emoji-anim-1", "1.0.0", "4c03ac178c1eabf2e2a16dd498f3cc2b92dc30ec3466ae38fdc497d4774c99ea", 164_966_217),
-    "clips-2": _npm("@lobehub/fluent-emoji-anim-2", "1.0.0", "e431da8172e394036c330faa77648d6fbbae1fd3b0be95637c4497c9075019c0", 181_915_962),
-    "clips-3": _npm("@lobehub/fluent-emoji-anim-3", "1.0.0", "3624d0c34c819c1794b74ccf6ae9034adff7c4cb6318dd2a645145f0196feb43", 197_000_910),
-    "clips-4": _npm("@lobehub/fluent-emoji-anim-4", "1.0.0", "3d4c08f1e321f70808ef4996aba0ab575a9d97b6c56ffffc92cf6161a7836aa3", 185_915_894),
-    "stamps": _apt("tuxpaint-stamps-default", "2022.06.04-1", "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34", 160_880_444),
-    "clipart": _apt("openclipart-svg", "1:0.18+dfsg-19", "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5", 24_919_068),
+    "noto": _npm(
+        "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", 3_102_958
+    ),
+    "twemoji": _npm(
+        "@iconify-json/twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7", 1_555_888
+    ),
+    "openmoji": _npm(
+        "@iconify-json/openmoji",
+        "1.2.29",
+        "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5",
+        1_264_633,
+    ),
+    "fluent-flat": _npm(
+        "@iconify-json/fluent-emoji-flat",
+        "1.2.6",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+        1_172_438,
+    ),
+    "fluent-3d": _npm(
+        "@iconify-json/fluent-emoji",
+        "1.2.7",
+        "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
+        14_323_330,
+    ),
+    "cldr": _npm(
+        "cldr-annotations-full", "48.2.0", "28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1", 6_537_823
+    ),
+    "emojibase": _npm(
+        "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a", 6_711_091
+    ),
+    "clips-1": _npm(
+        "@lobehub/fluent-emoji-anim-1",
+        "1.0.0",
+        "4c03ac178c1eabf2e2a16dd498f3cc2b92dc30ec3466ae38fdc497d4774c99ea",
+        164_966_217,
+    ),
+    "clips-2": _npm(
+        "@lobehub/fluent-emoji-anim-2",
+        "1.0.0",
+        "e431da8172e394036c330faa77648d6fbbae1fd3b0be95637c4497c9075019c0",
+        181_915_962,
+    ),
+    "clips-3": _npm(
+        "@lobehub/fluent-emoji-anim-3",
+        "1.0.0",
+        "3624d0c34c819c1794b74ccf6ae9034adff7c4cb6318dd2a645145f0196feb43",
+        197_000_910,
+    ),
+    "clips-4": _npm(
+        "@lobehub/fluent-emoji-anim-4",
+        "1.0.0",
+        "3d4c08f1e321f70808ef4996aba0ab575a9d97b6c56ffffc92cf6161a7836aa3",
+        185_915_894,
+    ),
+    "stamps": _apt(
+        "tuxpaint-stamps-default",
+        "2022.06.04-1",
+        "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+        160_880_444,
+    ),
+    "clipart": _apt(
+        "openclipart-svg",
+        "1:0.18+dfsg-19",
+        "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
+        24_919_068,
+    ),
 }
-# fmt: on
 _CLIENT_FROM = {"npm": "Node.js", "apt-get": "Debian or Ubuntu"}
 
 
 def missing_client(name: str) -> str | None:
-    """Name the client that is needed to fetch a package and is not on this machine; None when it can be fetched or lies here."""
+    """Name the client that a package needs and this machine lacks; None when the package can be fetched or lies here."""
     package = PACKAGES[name]
     if any(path.is_file() for path in _places(package)) or _unpacked_folder(package).is_dir():
         return None
