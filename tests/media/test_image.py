@@ -434,7 +434,7 @@ def test_arrays_pass_through() -> None:
 
 def test_slow_decoding_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossbit.media.raster.decode", lambda *_: time.sleep(3))
-    monkeypatch.setattr("crossbit.media.image._GRACE_S", 0.0)
+    monkeypatch.setattr("crossbit.media.deadline._GRACE_S", 0.0)
     began = time.perf_counter()
     with pytest.raises(MediaError, match=r"not decoded after 0.2 s"):
         load_image(b"\xff\xd8\xff", timeout_s=0.2)

@@ -1,4 +1,4 @@
-"""Open what a user calls a picture: only regular files, and every other thing is told by its name."""
+"""Open what a user calls a picture, a film or a sound: only regular files, and every other thing is told by its name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ _WHAT = {
 }
 
 
-def open_regular(path: Path) -> io.BufferedReader:
+def open_regular(path: Path, kind: str = "picture") -> io.BufferedReader:
     """Open a regular file for reading.
 
     It is opened first and looked at then, so that nothing can be put in its place between the two; and without waiting, so
     that a named pipe does not hold us for ever.
+
+    Args:
+        path: the file.
+        kind: what was expected, for the message.
 
     Raises:
         MediaError: it is missing, empty, not readable or no regular file; the message says which.
@@ -31,18 +35,17 @@ def open_regular(path: Path) -> io.BufferedReader:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
-        raise MediaError(f"{shown(path)}: {_why(path, error)}, expected a picture") from error
+        raise MediaError(f"{shown(path)}: {_why(path, error)}, expected a {kind}") from error
     except ValueError as error:  # a zero byte in the name
-        raise MediaError(f"{shown(path)}: {error}, expected the path of a picture") from error
+        raise MediaError(f"{shown(path)}: {error}, expected the path of a {kind}") from error
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
-        raise MediaError(
-            f"{shown(path)}: found {_WHAT.get(stat.S_IFMT(found.st_mode), 'something')}, expected a picture"
-        )
+        what = _WHAT.get(stat.S_IFMT(found.st_mode), "something")
+        raise MediaError(f"{shown(path)}: found {what}, expected a {kind}")
     if found.st_size == 0:
         os.close(handle)
-        raise MediaError(f"{shown(path)}: the file is empty (0 bytes), expected a picture")
+        raise MediaError(f"{shown(path)}: the file is empty (0 bytes), expected a {kind}")
     return os.fdopen(handle, "rb")
 
 

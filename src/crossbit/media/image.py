@@ -13,15 +13,14 @@ The content decides, not the suffix.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
-from crossbit.errors import CrossbitError, MediaError, UsageError
+from crossbit.errors import MediaError, UsageError
+from crossbit.media.deadline import in_time
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,9 +30,6 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".webp", ".
 
 MAX_PIXELS = 200_000_000
 TIMEOUT_S = 20.0
-_GRACE_S = 0.5
-
-_T = TypeVar("_T")
 
 
 def load_image(
@@ -63,14 +59,14 @@ def load_image(
         from crossbit.media.files import shown
 
         path, name = Path(source), shown(source)
-        return _in_time(lambda: _from_path(path, name, size, max_pixels, timeout_s), name, timeout_s)
+        return in_time(lambda: _from_path(path, name, size, max_pixels, timeout_s), name, timeout_s)
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        return _in_time(lambda: _from_bytes(data, "picture", size, max_pixels, timeout_s), "picture", timeout_s)
+        return in_time(lambda: _from_bytes(data, "picture", size, max_pixels, timeout_s), "picture", timeout_s)
     if _is_pillow(source):
         from crossbit.media.raster import rgb_of
 
-        return _in_time(lambda: rgb_of(source, "picture", max_pixels), "picture", timeout_s)
+        return in_time(lambda: rgb_of(source, "picture", max_pixels), "picture", timeout_s)
     raise UsageError(f"picture: found a {type(source).__name__}, expected a path, bytes, a Pillow picture or an array")
 
 
@@ -150,32 +146,3 @@ def _from_array(array: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
 def _is_pillow(source: object) -> bool:
     # asked by name, so that those who have no Pillow picture need not import Pillow
     return any(kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(source).__mro__)
-
-
-def _in_time(work: Callable[[], _T], name: str, timeout_s: float) -> _T:
-    """Run in a thread and wait at most so long; a little longer where the work watches the clock itself and says more."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append((True, work()))
-        except CrossbitError as error:
-            outcome.append((False, error))
-        except MemoryError:
-            outcome.append((False, MediaError(f"{name}: does not fit into memory")))
-        except Exception as error:  # whatever a decoder raises on damaged data, the file is at fault
-            made = MediaError(f"{name}: cannot be decoded ({type(error).__name__}: {error})")
-            made.__cause__ = error
-            outcome.append((False, made))
-
-    thread = threading.Thread(target=run, daemon=True, name="crossbit-decode")
-    thread.start()
-    thread.join(timeout_s + _GRACE_S)
-    if not outcome:
-        raise MediaError(
-            f"{name}: not decoded after {timeout_s:g} s, given up", "a longer time can be given as `timeout_s`"
-        )
-    done, value = outcome[0]
-    if not done:
-        raise value
-    return value  # type: ignore[no-any-return]
