@@ -54,7 +54,9 @@ class Mixture:
     @property
     def means(self) -> Pair:
         """Give the means, clean first."""
-        means: Pair = self.first / (self.first + self.second) if self.kind == "beta" else self.first
+        if self.kind == "gaussian":
+            return self.first
+        means: Pair = self.first / (self.first + self.second)
         return means
 
     @property
