@@ -147,13 +147,14 @@ def _rows(methods: Sequence[Any], codes: bool, features: Any, size: int = 256) -
     """Embed or hash cached features by every peer, side by side."""
     import torch
 
-    from crossbit.batch import Encoded
+    from crossbit.data.loader import encoded
     from crossbit.methods.base import sign
 
+    tokens = any(m.reads_tokens for m in methods)
     parts = []
     with torch.no_grad():
         for start in range(0, len(features), size):
-            view = Encoded.from_features(features.take(np.arange(start, min(start + size, len(features)))))
+            view = encoded(features, np.arange(start, min(start + size, len(features))), tokens=tokens)
             rows = [sign(m.relax(view)) if codes else m.embed(view) for m in methods]
             joined = torch.cat([row / row.norm(dim=1, keepdim=True).clamp(min=1e-6) for row in rows], 1)
             parts.append(joined.float().numpy() / np.sqrt(len(methods), dtype=np.float32))

@@ -29,8 +29,8 @@ class FeatureRows(Protocol):
         """Give the pooled vectors of all rows (N, P)."""
         ...
 
-    def take(self, rows: np.ndarray) -> Features:
-        """Give some rows, padded to the longest of them."""
+    def take(self, rows: np.ndarray, *, tokens: bool = True, half: bool = False) -> Features:
+        """Give some rows, padded to the longest of them; without `tokens` L is 0; `half` allows tokens in float16."""
         ...
 
 
@@ -86,8 +86,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.item_of)
 
-    def epoch(self, epoch: int, seed: int, batch_size: int, passes: int = 1) -> Iterator[Int64[np.ndarray, " B"]]:
-        """Give the caption rows of each batch of one epoch.
+    def epoch(
+        self, epoch: int, seed: int, batch_size: int, passes: int = 1, start: int = 0
+    ) -> Iterator[Int64[np.ndarray, " B"]]:
+        """Give the caption rows of each batch of one epoch, from batch `start` on.
 
         An epoch passes over every item `passes` times, each time with one of its captions drawn evenly, so that a batch
         rarely holds an item twice. The order depends on seed and epoch alone: a resumed run continues with the same batches.
@@ -98,34 +100,34 @@ class Pairs:
         items = np.concatenate([draw.permutation(count) for _ in range(passes)])
         rows = self._first[items] + (draw.random(len(items)) * self._count[items]).astype(np.int64)
         size = min(batch_size, len(rows))
-        for start in range(0, len(rows) - size + 1, size):
-            yield rows[start : start + size]
+        for first in range(start * size, len(rows) - size + 1, size):
+            yield rows[first : first + size]
 
     def batches_per_epoch(self, batch_size: int, passes: int = 1) -> int:
         """Count the batches that `epoch` gives."""
         total = len(self.items) * passes
         return max(1, total // min(batch_size, total))
 
-    def batch(self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu") -> Batch:
-        """Give the pairs of these caption rows."""
+    def batch(self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu", *, tokens: bool = True) -> Batch:
+        """Give the pairs of these caption rows; without `tokens` for a method that reads the pooled vectors alone."""
         items = self.item_of[rows]
         return Batch(
             {
-                self.view: Encoded.from_features(self.items.take(items), device),
-                "text": Encoded.from_features(self.captions.take(rows), device),
+                self.view: encoded(self.items, items, device, tokens=tokens),
+                "text": encoded(self.captions, rows, device, tokens=tokens),
             },
             item=torch.from_numpy(self.concept_of[items]).to(device),
             pair=torch.from_numpy(rows.copy()).to(device),
         )
 
-    def sample(self, limit: int = 2048, seed: int = 0) -> Mapping[str, Encoded]:
-        """Give up to `limit` items and as many captions with their tokens, drawn apart from each other."""
+    def sample(self, limit: int = 2048, seed: int = 0, *, tokens: bool = True) -> Mapping[str, Encoded]:
+        """Give up to `limit` items and as many captions, drawn apart from each other."""
         draw = np.random.default_rng(seed)
         items = np.sort(draw.permutation(len(self.items))[:limit])
         captions = np.sort(draw.permutation(len(self))[:limit])
         return {
-            self.view: Encoded.from_features(self.items.take(items)),
-            "text": Encoded.from_features(self.captions.take(captions)),
+            self.view: encoded(self.items, items, tokens=tokens),
+            "text": encoded(self.captions, captions, tokens=tokens),
         }
 
     def pooled(self, limit: int = 50_000, seed: int = 0) -> Mapping[str, Tensor]:
@@ -151,11 +153,21 @@ class RowsInMemory:
         """Give the pooled vectors."""
         return self.features.pooled
 
-    def take(self, rows: np.ndarray) -> Features:
-        """Give some rows, cut to the longest of them."""
+    def take(self, rows: np.ndarray, *, tokens: bool = True, half: bool = False) -> Features:
+        """Give some rows, cut to the longest of them, in the precision that they have."""
+        if not tokens:
+            kept = self.features
+            return Features(kept.modality, kept.tokens[rows, :0], kept.mask[rows, :0], kept.pooled[rows])
         taken = self.features[rows]
         longest = max(1, int(taken.mask.sum(1).max())) if _is_prefix(taken.mask) else taken.mask.shape[1]
         return Features(taken.modality, taken.tokens[:, :longest], taken.mask[:, :longest], taken.pooled)
+
+
+def encoded(
+    features: FeatureRows, rows: np.ndarray, device: str | torch.device = "cpu", *, tokens: bool = True
+) -> Encoded:
+    """Give some rows as float32 tensors; tokens travel as float16 as far as they can, since torch widens them faster."""
+    return Encoded.from_features(features.take(rows, tokens=tokens, half=True), device)
 
 
 def _is_prefix(mask: np.ndarray) -> bool:

@@ -29,6 +29,8 @@ class Method(nn.Module):
     reads: ClassVar[tuple[str, ...]] = ("image", "text")
     may_read: ClassVar[tuple[str, ...]] = ()
     stages: ClassVar[tuple[str, ...]] = ("train",)
+    reads_tokens: ClassVar[bool] = True
+    """False where the pooled vectors are all that is read: its views then come without tokens (L = 0), which loads faster."""
 
     def __init__(self, config: Any, dims: Mapping[str, tuple[int, int]]) -> None:
         """Take the settings and, for each view that it reads, the widths (D of tokens, P of pooled)."""

@@ -61,6 +61,7 @@ class VSEPP(Method):
 
     Config = VSEPPConfig
     reads: ClassVar[tuple[str, ...]] = ("image", "text")
+    reads_tokens: ClassVar[bool] = False
 
     def __init__(self, config: VSEPPConfig, dims: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(config, dims)

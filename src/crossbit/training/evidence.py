@@ -19,7 +19,7 @@ def evidence(method: Method, pairs: Pairs, batch_size: int, inverse_temperature:
     order = np.random.default_rng(0).permutation(size)
     for start in range(0, size, batch_size):
         rows = order[start : start + batch_size]
-        batch = pairs.batch(rows)
+        batch = pairs.batch(rows, tokens=method.reads_tokens)
         scores = similarity(method, (batch[pairs.view],), (batch["text"],)).float()
         logits = scores * inverse_temperature
         diagonal = torch.arange(len(rows))

@@ -121,7 +121,8 @@ def train(
     half = _precision(config.precision) == "bf16"
     for method in methods:
         if isinstance(method, Prepares) and issubclass(type(method), Prepares):
-            method.prepare(pairs.sample(seed=config.seed), pairs.pooled(seed=config.seed), pairs.texts)
+            views = pairs.sample(seed=config.seed, tokens=method.reads_tokens)
+            method.prepare(views, pairs.pooled(seed=config.seed), pairs.texts)
     optimisers = [make_optimiser(m.groups(config.learning_rate), config.weight_decay) for m in methods]
     state: dict[str, Any] = {"best_rsum": float("-inf"), "best_epoch": -1, "collapsed": False, "stopped": False}
     folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +204,7 @@ def _run_epoch(
         done = (epoch % config.epochs) * per_epoch + place
         moment = Moment(stages[epoch // config.epochs], done / total, epoch)
         share = rows[accelerator.process_index :: accelerator.num_processes]
-        batch = pairs.batch(share, accelerator.device)
+        batch = pairs.batch(share, accelerator.device, tokens=any(m.reads_tokens for m in methods))
         for method, step, optimiser, runner in zip(methods, steps, optimisers, wrapped, strict=True):
             set_rate(optimiser, rate_factor(done, total, config.warm_up))
             method.train()
@@ -236,7 +237,7 @@ def _look(method: Method, pairs: Pairs, config: TrainingConfig) -> dict[str, flo
     """Measure one fixed batch in eval mode: what shows a collapse before the validation does."""
     method.eval()
     rows = next(pairs.epoch(0, config.seed, config.batch_size))
-    batch = pairs.batch(rows)
+    batch = pairs.batch(rows, tokens=method.reads_tokens)
     report = diagnose(similarity(method, (batch[pairs.view],), (batch["text"],)).float())
     if isinstance(method, Embeds) and issubclass(type(method), Embeds):
         embeddings = method.embed(batch[pairs.view])
