@@ -1,8 +1,8 @@
 """Five drawings of every base emoji: Noto, Twemoji, OpenMoji, Fluent flat and Fluent with shades, drawn at 224 px on white.
 
-An icon set lists its drawings by name (`icons.json`: the inside of an SVG, its box, aliases that may mirror another) and its code
-points (`chars.json`). The set with shades has no code points of its own: its names are those of the flat one. Variants by skin
-tone are left out: they would stand five times for one concept.
+An icon set lists its drawings by name (`icons.json`: the inside of an SVG, its box, aliases that may mirror another) and its
+code points (`chars.json`). The set with shades has no code points of its own: its names are those of the flat one. Variants
+by skin tone are left out: they would stand five times for one concept.
 """
 
 from __future__ import annotations

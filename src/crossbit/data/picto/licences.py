@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from crossbit.data.manifest import Item, Manifest
+from crossbit.data.manifest import Manifest
 from crossbit.errors import ConfigError, ManifestError
 
 FILE = "LICENCES.json"
@@ -43,7 +43,7 @@ CLASS_OF: Mapping[str, LicenceClass] = {
     "GPL-2.0-only": "copyleft",
     "GPL-3.0-or-later": "copyleft",
 }
-"""permissive: name the authors. share-alike: pass on under the same terms. copyleft: the GPL's; prepared here, never passed on."""
+"""permissive: name the authors. share-alike: pass on under the same terms. copyleft: the GPL's; prepared, never passed on."""
 
 _FLUENT = "Drawings: Fluent Emoji, Microsoft Corporation, MIT."
 _STAMPS = "Tux Paint stamps, the Tux Paint developers and contributors, GPL-2.0-or-later."
