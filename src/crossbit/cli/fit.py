@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.config import check, to_mapping
 from crossbit.data.cache import FeatureCache
 from crossbit.data.loader import Pairs
 from crossbit.data.manifest import Manifest
+from crossbit.data.noise import Noise, apply
 from crossbit.encoders import load as load_encoder
 from crossbit.errors import ConfigError
 from crossbit.model import Model, method_class
@@ -49,6 +51,8 @@ def fit(
     languages: Sequence[str] | None = None,
     training: TrainingConfig | None = None,
     strategy: str = "plain",
+    strategy_config: Mapping[str, Any] | None = None,
+    noise: Noise | None = None,
     resume: bool = False,
     progress: bool = True,
 ) -> Fitted:
@@ -63,6 +67,8 @@ def fit(
         languages: of the captions to train on; all by default.
         training: settings of the loop.
         strategy: how pairs are believed.
+        strategy_config: settings of the strategy that differ from its defaults.
+        noise: made for this manifest; the captions trained on are its wrong ones, the epoch is chosen on clean ones.
         resume: go on from the newest checkpoint of the folder.
         progress: show bars.
     """
@@ -70,11 +76,12 @@ def fit(
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
     training = training or settings_for(key)
     encoders = dict(encoders or packaged_encoders())
-    pairs = pairs_of(manifest.select("train", languages), encoders, progress=progress)
+    learned = manifest if noise is None else apply(noise, manifest)
+    pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
     held_out = pairs_of(manifest.select("val", languages), encoders, progress=progress)
     cards = {view: load_encoder(name).describe() for view, name in encoders.items()}
     dims = {view: (card.dim, card.pooled_dim) for view, card in cards.items()}
-    plan = _strategy(strategy)
+    plan = make_strategy(strategy, strategy_config or {})
     methods = [_build(cls, config, dims, training.seed + peer) for peer in range(plan.peers)]
     report = train(methods, pairs, training, folder, lambda m: validation_rsum(m, held_out), plan, resume, progress)
     spoken = sorted(set(pairs.languages))
@@ -90,9 +97,11 @@ def fit(
             "languages": spoken,
             "settings": asdict(training),
             "strategy": strategy,
+            "strategy_config": to_mapping(plan.config) if hasattr(plan, "config") else {},
             "best_epoch": report.best_epoch + 1,
             "validation_rsum": round(report.best_rsum, 2),
             "bits": report.bits,
+            **({} if noise is None else {"noise": noise.summary}),
         },
     )
     model.save_pretrained(folder / "model")
@@ -168,7 +177,12 @@ def _build(cls: Any, config: Any, dims: Mapping[str, tuple[int, int]], seed: int
     return cls(config, dims)
 
 
-def _strategy(name: str) -> Any:
+def make_strategy(name: str, settings: Mapping[str, Any]) -> Any:
+    """Make a strategy by its name in the table, or `my_module:MyStrategy`, with settings that differ from its defaults.
+
+    Raises:
+        ConfigError: there is no such strategy, or no such setting.
+    """
     from importlib import import_module
 
     from crossbit.strategies import STRATEGIES
@@ -176,7 +190,9 @@ def _strategy(name: str) -> Any:
     module, _, cls = STRATEGIES.get(name, name).partition(":")
     if not cls:
         raise ConfigError(f"no strategy {name!r}, there are {sorted(STRATEGIES)}", "your own is `my_module:MyStrategy`")
-    return getattr(import_module(module), cls)()
+    made = getattr(import_module(module), cls)
+    config = check(made.Config, settings, prefix="strategy_config")
+    return made(config) if to_mapping(config) else made()
 
 
 def settings_for(key: str, **changes: Any) -> TrainingConfig:

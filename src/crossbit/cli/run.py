@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from crossbit.cli.show import printable
 from crossbit.config import check, load_yaml, override, suggest, to_mapping
-from crossbit.errors import ConfigError
+from crossbit.data.noise import Noise
+from crossbit.data.noise_file import read_noise
+from crossbit.errors import ConfigError, FingerprintError
 
 FILE = "config.yaml"
 """The resolved settings, in the run's folder; it can be fed back with `--config`."""
@@ -27,7 +29,10 @@ class Run:
         data: a name of `crossbit data`, or a manifest.
         languages: of the captions to train on; None takes all.
         encoders: of "image" and "text"; the packaged ones where not named.
-        strategy: how pairs are believed.
+        strategy: how pairs are believed; a name of the table, or `module:Class`.
+        strategy_config: the strategy's settings that differ from its defaults.
+        noise: a noise file; training reads its wrong captions in place of the right ones.
+        noise_fingerprint: of that file; filled in when the run starts, and the file must have it when the run is repeated.
         training: settings of the loop that differ from its defaults.
         seed: of everything.
     """
@@ -39,6 +44,9 @@ class Run:
     languages: tuple[str, ...] | None = None
     encoders: Mapping[str, str] = field(default_factory=dict)
     strategy: str = "plain"
+    strategy_config: Mapping[str, Any] = field(default_factory=dict)
+    noise: str | None = None
+    noise_fingerprint: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -87,6 +95,29 @@ def resolved(run: Run, method: Any, loop: Any, encoders: Mapping[str, str]) -> d
     """Spell every setting of a run out, as `config.yaml` holds it."""
     training = {name: value for name, value in to_mapping(loop).items() if name != "seed"}
     return {**to_mapping(run), "method_config": to_mapping(method), "encoders": dict(encoders), "training": training}
+
+
+def noise_of(run: Run) -> tuple[Run, Noise | None]:
+    """Read the noise file of a run, if it has one, and write its fingerprint into the run.
+
+    Raises:
+        FingerprintError: the file holds another noise than the run was started with.
+        ConfigError: the run has a noise's fingerprint and no file.
+        DataError: there is no such file, or it is no noise file.
+    """
+    if run.noise is None:
+        if run.noise_fingerprint is not None:
+            raise ConfigError(
+                f"`noise_fingerprint` is {run.noise_fingerprint!r}, expected a noise file in `noise` beside it"
+            )
+        return run, None
+    noise = read_noise(Path(run.noise))
+    if run.noise_fingerprint not in (None, noise.fingerprint):
+        raise FingerprintError(
+            f"{printable(run.noise)}: holds noise {noise.fingerprint}, the run was started with {run.noise_fingerprint}",
+            "name the old file with `--noise`, or train into another folder without `noise_fingerprint`",
+        )
+    return dataclasses.replace(run, noise_fingerprint=noise.fingerprint), noise
 
 
 def check_folder(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:

@@ -20,6 +20,9 @@ def train(
         None, "--data", metavar="DATA", help="openmoji (the default), or a manifest in JSON Lines."
     ),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to train on; else all."),
+    noise: Path = typer.Option(
+        None, "--noise", metavar="FILE", help="Wrong captions to train on, made by `data noise`."
+    ),
     output: Path = typer.Option(None, "--output", "-o", metavar="FOLDER", help="Where the run goes; else below runs/."),
     seed: int = typer.Option(None, "--seed", metavar="N", help="Seed of everything; 0 by default."),
     resume: bool = typer.Option(False, "--resume", help="Go on after the last whole epoch, to the very same weights."),
@@ -28,11 +31,13 @@ def train(
     """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop."""
     from crossbit.cli.data import open_data
     from crossbit.cli.fit import fit, packaged_encoders
-    from crossbit.cli.run import FILE, check_folder, read_run, resolve_run, resolved
+    from crossbit.cli.run import FILE, check_folder, noise_of, read_run, resolve_run, resolved
     from crossbit.config import write_resolved
 
     flags = {"data": data, "languages": languages.split(",") if languages else None, "seed": seed}
+    flags["noise"] = str(noise) if noise else None
     run = read_run(config, words or (), {name: value for name, value in flags.items() if value is not None})
+    run, wrong = noise_of(run)
     method, loop = resolve_run(run)
     encoders = packaged_encoders() | dict(run.encoders)
     manifest = open_data(run.data)
@@ -50,6 +55,8 @@ def train(
         languages=run.languages,
         training=loop,
         strategy=run.strategy,
+        strategy_config=run.strategy_config,
+        noise=wrong,
         resume=resume,
     )
     outcome = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
+from torch.nn import functional as F
 
-from crossbit.batch import Batch, Moment
+from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import BatchError
 
 
@@ -44,13 +45,19 @@ class Learner(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class NoSettings:
+    """Settings of a strategy that has none."""
+
+
 class Strategy:
     """Base of the strategies: train as the method says. A subclass writes its beliefs into the batch.
 
     `peers` copies of the method are trained side by side; at the start of each epoch the strategy sees one `PairEvidence`
-    a peer if it `needs_evidence`.
+    a peer if it `needs_evidence`. A subclass with settings sets `Config`, a frozen dataclass whose defaults work, and takes it.
     """
 
+    Config: ClassVar[type] = NoSettings
     peers: int = 1
     needs_evidence: bool = False
 
@@ -60,3 +67,35 @@ class Strategy:
     def losses(self, method: Learner, batch: Batch, moment: Moment, peer: int) -> dict[str, Tensor]:
         """Give the loss terms of one peer."""
         return method.losses(batch, moment)
+
+
+def weighted(terms: Mapping[str, Tensor], weight: Float[Tensor, " B"] | None) -> dict[str, Tensor]:
+    """Weigh the terms that belong to single pairs, so that their plain mean is the weighted mean; others stay.
+
+    The loop takes plain means: only the strategy knows what it has written into the batch.
+    """
+    if weight is None:
+        return dict(terms)
+    scale = weight / weight.mean().clamp(min=1e-6)
+    return {name: term * scale if term.ndim else term for name, term in terms.items()}
+
+
+def single(method: object, view: Encoded) -> Float[Tensor, "B E"] | None:
+    """Give unit rows of items alone, by embedding or relaxed code; None where the method only scores pairs.
+
+    The class is asked, not the instance, which may own a layer of that name.
+    """
+    for ability in ("embed", "relax"):
+        if callable(getattr(type(method), ability, None)):
+            return F.normalize(getattr(method, ability)(view), dim=-1)
+    return None
+
+
+def joint(method: object, batch: Batch) -> Float[Tensor, "B B"]:
+    """Give the similarity of every item of the batch with every caption, in whichever way the method compares."""
+    name = next(view for view in batch.views if view != "text")
+    rows, columns = single(method, batch[name]), single(method, batch["text"])
+    if rows is not None and columns is not None:
+        return rows @ columns.T
+    score: Tensor = method.score((batch[name],), (batch["text"],))  # type: ignore[attr-defined]
+    return score
