@@ -51,7 +51,7 @@ class Looks:
 
 def thumbnail_of(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "48 48 3"]:
     """Crop a picture to what is not white, and bring it to 48 x 48 pixels."""
-    ink = (picture < _WHITE).any(axis=2)
+    ink = picture.min(axis=2) < _WHITE
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if rows.size:
         picture = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -116,4 +116,5 @@ def largest_difference(
     """Give the largest difference of the means of any square, over channels."""
     cells = _EDGE // _CELL
     difference = (one - other).reshape(len(one), cells, _CELL, cells, _CELL, 3).mean(axis=(2, 4))
-    return np.abs(difference).max(axis=(1, 2, 3))
+    largest: np.ndarray = np.abs(difference).max(axis=(1, 2, 3))
+    return largest
