@@ -45,9 +45,9 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
 
     save = checkpoint.save
 
-    def save_and_stop(folder: Path, epoch: int, *rest: object) -> Path:
-        written = save(folder, epoch, *rest)  # type: ignore[arg-type]
-        if epoch == 0:
+    def save_and_stop(folder: Path, place: checkpoint.Place, *rest: object) -> Path:
+        written = save(folder, place, *rest)  # type: ignore[arg-type]
+        if place.epoch == 1:
             raise KeyboardInterrupt
         return written
 

@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     found = checkpoint.latest(tmp_path)
     assert found is not None
     (found / "tensors.safetensors").write_bytes(b"\0" * 40)
-    with pytest.raises(ModelError, match=r"checkpoint-0000: cannot be read"):
+    with pytest.raises(ModelError, match=r"checkpoint-0001-000000: cannot be read"):
         train([vsepp()], toy_pairs(), CONFIG, tmp_path, minus_loss, resume=True, progress=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,29 @@ class _Step(nn.Module):
         return self.strategy.losses(self.method, batch, moment, self.peer)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from the first step to the last; the lists hold one entry a peer."""
+
+    methods: Sequence[Method]
+    steps: Sequence[nn.Module]
+    optimisers: Sequence[torch.optim.Optimizer]
+    wrapped: Sequence[Any]
+    pairs: Pairs
+    config: TrainingConfig
+    strategy: Strategy
+    accelerator: Accelerator
+    half: bool
+
+    @property
+    def stages(self) -> Sequence[str]:
+        return type(self.methods[0]).stages
+
+    @property
+    def tokens(self) -> bool:
+        return any(method.reads_tokens for method in self.methods)
+
+
 def train(
     methods: Sequence[Method],
     pairs: Pairs,
@@ -96,6 +120,7 @@ def train(
     strategy: Strategy | None = None,
     resume: bool = False,
     progress: bool = True,
+    every: checkpoint.Every = checkpoint.Every(),  # noqa: B008 - frozen
 ) -> TrainReport:
     """Train one method, or as many copies as the strategy has peers.
 
@@ -108,6 +133,7 @@ def train(
         strategy: how pairs are believed; plain by default.
         resume: go on from the newest checkpoint of the folder. The final weights are the same bits as without interruption.
         progress: show a bar.
+        every: how often a checkpoint is written within an epoch; after each epoch there is one anyway.
 
     Raises:
         ConfigError: the method does not learn by descent, or the number of copies is not the strategy's.
@@ -126,26 +152,29 @@ def train(
     optimisers = [make_optimiser(m.groups(config.learning_rate), config.weight_decay) for m in methods]
     state: dict[str, Any] = {"best_rsum": float("-inf"), "best_epoch": -1, "collapsed": False, "stopped": False}
     folder.mkdir(parents=True, exist_ok=True)
-    first, best = 0, [copy.deepcopy(m.state_dict()) for m in methods]
+    place, best = checkpoint.Place(), [copy.deepcopy(m.state_dict()) for m in methods]
     if resume and (found := checkpoint.latest(folder)) is not None:
-        kept = [copy.deepcopy(m) for m in methods]  # the best weights lie beside the newest in the checkpoint
-        state |= checkpoint.load(found, [*methods, *kept], [*optimisers, *_dummies(kept)])
-        best, first = [copy.deepcopy(m.state_dict()) for m in kept], int(state["epoch"]) + 1
-        log.info("resume after epoch %d from %s", first, found)
+        place, best, kept = checkpoint.load(found, methods, optimisers)
+        state |= kept
+        log.info("resume after %d epochs and %d steps from %s", place.epoch, place.steps, found)
     steps = [accelerator.prepare(_Step(m, strategy, peer)) for peer, m in enumerate(methods)]
     wrapped = [accelerator.prepare(optimiser) for optimiser in optimisers]
-    stages = type(methods[0]).stages
-    total = config.epochs * len(stages)
+    run = _Run(methods, steps, optimisers, wrapped, pairs, config, strategy, accelerator, half)
+    first, total = place.epoch, config.epochs * len(run.stages)
     track = Track(folder, first, config.tensorboard)
     bar = tqdm(total=total, initial=first, desc="train", unit="epoch", disable=None if progress else True)
+
+    def keep() -> None:
+        if accelerator.is_main_process:
+            checkpoint.save(folder, place, methods, optimisers, best, state)
+
     done = first
     for epoch in range(first, total):
         if state["stopped"]:
             break
         done = epoch + 1
-        if strategy.needs_evidence:
-            strategy.start_epoch(epoch, [evidence(m, pairs, config.batch_size) for m in methods])
-        record = _run_epoch(methods, steps, optimisers, wrapped, pairs, config, accelerator, epoch, stages, half)
+        _run_epoch(run, place, every, keep)
+        record: dict[str, Any] = dict(place.sums)
         record |= {"epoch": epoch, **_look(methods[0], pairs, config)}
         if record["mean_cosine"] > COLLAPSED:
             state["collapsed"] = True
@@ -167,8 +196,8 @@ def train(
             state["stopped"] = True
         if accelerator.is_main_process:
             track.write(record)
-            holders = [_holder(m, weights) for m, weights in zip(methods, best, strict=True)]
-            checkpoint.save(folder, epoch, [*methods, *holders], [*optimisers, *_dummies(holders)], state)
+        place = checkpoint.Place(epoch + 1)
+        keep()
         bar.update()
     bar.close()
     for method, weights in zip(methods, best, strict=True):
@@ -185,30 +214,21 @@ def train(
     )
 
 
-def _run_epoch(
-    methods: Sequence[Method],
-    steps: Sequence[nn.Module],
-    optimisers: Sequence[torch.optim.Optimizer],
-    wrapped: Sequence[Any],
-    pairs: Pairs,
-    config: TrainingConfig,
-    accelerator: Accelerator,
-    epoch: int,
-    stages: Sequence[str],
-    half: bool,
-) -> dict[str, Any]:
+def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep: Callable[[], None]) -> None:
+    """Do the steps of an epoch that are not done yet, move `place` along, and keep what is done as often as is asked."""
+    _begin(run, place)
+    config, pairs, accelerator = run.config, run.pairs, run.accelerator
     per_epoch = pairs.batches_per_epoch(config.batch_size, config.passes)
-    total = per_epoch * config.epochs
-    sums: dict[str, float] = {}
-    for place, rows in enumerate(pairs.epoch(epoch, config.seed, config.batch_size, config.passes)):
-        done = (epoch % config.epochs) * per_epoch + place
-        moment = Moment(stages[epoch // config.epochs], done / total, epoch)
+    total, sums, last = per_epoch * config.epochs, place.sums, time.monotonic()
+    for rows in pairs.epoch(place.epoch, config.seed, config.batch_size, config.passes, place.steps):
+        done = (place.epoch % config.epochs) * per_epoch + place.steps
+        moment = Moment(run.stages[place.epoch // config.epochs], done / total, place.epoch)
         share = rows[accelerator.process_index :: accelerator.num_processes]
-        batch = pairs.batch(share, accelerator.device, tokens=any(m.reads_tokens for m in methods))
-        for method, step, optimiser, runner in zip(methods, steps, optimisers, wrapped, strict=True):
+        batch = pairs.batch(share, accelerator.device, tokens=run.tokens)
+        for method, step, optimiser, runner in zip(run.methods, run.steps, run.optimisers, run.wrapped, strict=True):
             set_rate(optimiser, rate_factor(done, total, config.warm_up))
             method.train()
-            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=half):
+            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=run.half):
                 terms = step(batch, moment)
             loss = _reduce(terms, batch)
             runner.zero_grad()
@@ -217,8 +237,26 @@ def _run_epoch(
             runner.step()
             method.after_step()
             for name, value in {**terms, "loss": loss, "gradient_norm": norm}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach().float().mean()) / per_epoch / len(methods)
-    return sums
+                sums[name] = sums.get(name, 0.0) + float(value.detach().float().mean()) / per_epoch / len(run.methods)
+        place.steps += 1
+        if every.due(place.steps, last):
+            keep()
+            last = time.monotonic()
+
+
+def _begin(run: _Run, place: checkpoint.Place) -> None:
+    """Show the evidence to a strategy that needs it; one that goes on within an epoch sees again what it had seen."""
+    if not run.strategy.needs_evidence:
+        return
+    if not place.steps:
+        place.random = torch.get_rng_state()
+        place.shown = tuple(evidence(method, run.pairs, run.config.batch_size) for method in run.methods)
+        run.strategy.start_epoch(place.epoch, place.shown)
+        return
+    with torch.random.fork_rng():
+        if place.random is not None:
+            torch.set_rng_state(place.random)
+        run.strategy.start_epoch(place.epoch, place.shown)
 
 
 def _reduce(terms: dict[str, Tensor], batch: Batch) -> Tensor:
@@ -289,13 +327,3 @@ def _bf16_is_native() -> bool:
         return bool(torch.cuda.is_bf16_supported())
     checks = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
     return any(bool(check()) for check in checks)
-
-
-def _holder(method: Method, weights: dict[str, Tensor]) -> nn.Module:
-    holder = copy.deepcopy(method)
-    holder.load_state_dict(weights)
-    return holder
-
-
-def _dummies(methods: Sequence[nn.Module]) -> list[torch.optim.Optimizer]:
-    return [torch.optim.SGD(m.parameters(), lr=0.0) for m in methods]
