@@ -30,6 +30,12 @@ READERS: Mapping[str, str] = {
     "karpathy": "karpathy:read",
     "precomp": "precomp:read",
     "folder": "folder:read",
+    "csv": "table:read_csv",
+    "tsv": "table:read_tsv",
+    "jsonl": "table:read_jsonl",
+    "parquet": "table:read_parquet",
+    "webdataset": "webdataset:read",
+    "hf": "hf:read",
 }
 """Format to the function that reads it."""
 
@@ -38,6 +44,11 @@ WRITERS: Mapping[str, str] = {
     "karpathy": "karpathy:write",
     "precomp": "precomp:write",
     "folder": "folder:write",
+    "csv": "table:write_csv",
+    "tsv": "table:write_tsv",
+    "jsonl": "table:write_jsonl",
+    "parquet": "table:write_parquet",
+    "webdataset": "webdataset:write",
 }
 """Format to the function that writes it; each gives a list of what the format could not hold."""
 

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from crossbit.data.formats.faults import Notes
+from crossbit.data.formats.losses import place_of
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ManifestError
 
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
-_PLACES = ("row", "column", "member")
-"""Metadata that says where in its file an item lies: two items may share a file, not a place."""
 
 
 def overlaps(manifest: Manifest, file: Path, notes: Notes) -> set[str]:
@@ -22,12 +21,12 @@ def overlaps(manifest: Manifest, file: Path, notes: Notes) -> set[str]:
     Gives the ids of the items that had to go to make the splits apart: of two, the one that is trained on.
     """
     faulty: set[str] = set()
-    media: dict[tuple[object, ...], Item] = {}
+    media: dict[tuple[str, ...], Item] = {}
     concepts: dict[str, Item] = {}
     for item in manifest:
         if not item.split:
             continue
-        place = (item.path, *(item.metadata.get(name) for name in _PLACES))
+        place = (item.path, *map(str, place_of(item).values()))
         for what, name, seen in (
             ("file", item.path, media.setdefault(place, item)),
             ("concept", item.concept, concepts.setdefault(item.concept, item) if item.concept else item),

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from crossbit.data.formats.arrow import cell
-from crossbit.data.formats.losses import as_file, inside
+from crossbit.data.formats.losses import as_file, inside, place_of
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ManifestError
 
@@ -40,8 +40,11 @@ def content(manifest: Manifest, item: Item) -> bytes:
         raise ManifestError(
             f"{where}: there is no file {path}", "get the file, or name the folder of the media with --media"
         )
-    if "member" in item.metadata:
-        offset, size = item.metadata.get("offset"), item.metadata.get("size")
+    place = place_of(item)
+    if "column" in place:
+        return _cell(path, str(place["column"]), place.get("row"), where)
+    if "member" in place:
+        offset, size = place.get("offset"), place.get("size")
         if not isinstance(offset, int) or not isinstance(size, int) or offset < 0 or not 0 <= size <= CAP:
             raise ManifestError(f"{where}: offset {offset!r} and size {size!r} lead nowhere in {item.path}")
         with path.open("rb") as file:
@@ -50,14 +53,14 @@ def content(manifest: Manifest, item: Item) -> bytes:
         if len(found) != size:
             raise ManifestError(f"{where}: {path} ends inside the item", "the tar is cut: get it again")
         return found
-    if "column" in item.metadata:
-        return _cell(path, str(item.metadata["column"]), int(item.metadata["row"]), where)
-    if inside(item):
+    if place:
         raise ManifestError(f"{where}: is a row of features in {item.path}, expected a picture, video or sound")
     return path.read_bytes()
 
 
-def _cell(path: Path, column: str, row: int, where: str) -> bytes:
+def _cell(path: Path, column: str, row: object, where: str) -> bytes:
+    if not isinstance(row, int):
+        raise ManifestError(f"{where}: row {row!r} leads nowhere in {path}")
     value = cell(path, column, row)
     value = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(value, bytes) or not value:
@@ -65,11 +68,20 @@ def _cell(path: Path, column: str, row: int, where: str) -> bytes:
     return value
 
 
+def media_of(manifest: Manifest, item: Item) -> Path | bytes:
+    """Give what an encoder takes: the file, or the bytes of an item that lies inside another file.
+
+    Raises:
+        ManifestError: as `content`.
+    """
+    return content(manifest, item) if inside(item) else manifest.file(item)
+
+
 def suffix_of(manifest: Manifest, item: Item) -> str:
     """Give the suffix that the item's file has or would have, such as `.png`."""
     if not inside(item):
         return Path(item.path).suffix
-    named = Path(str(item.metadata.get("member", ""))).suffix
+    named = Path(str(place_of(item).get("member", ""))).suffix
     if named:
         return named
     head = content(manifest, item)[:16]
@@ -128,7 +140,7 @@ def _place(manifest: Manifest, item: Item, target: Path, how: str) -> None:
 
 
 def safe_name(name: str) -> str:
-    """Give a relative path that is safe on every file system: odd characters become %XX, and no part is `.` or `..`."""
+    """Give a relative path that is safe on every file system: odd characters become %XX, no part is empty, `.` or `..`."""
     parts = [quote(part, safe="-_ ().+,=@") for part in name.split("/")]
     return "/".join(
         part.replace(".", "%2E") if part.strip(".") == "" or part.startswith(".") else part for part in parts

@@ -63,7 +63,7 @@ def read(path: Path, notes: Notes, *, language: str = "en", bare: bool = False) 
         item = Item(
             id=stem,
             path=file.relative_to(path).as_posix(),
-            modality=SUFFIXES[file.suffix.lower()],  # type: ignore[arg-type]
+            modality=SUFFIXES[file.suffix.lower()],
             captions=found_captions,
             split=SPLITS.get(stem.partition("/")[0], "") if "/" in stem else "",
         )

@@ -13,17 +13,19 @@ from typing import Any
 from crossbit.data.formats.faults import Notes
 from crossbit.data.manifest import Caption, Item, Manifest
 from crossbit.errors import ManifestError
+from crossbit.features import Modality
 
 JSON_CAP = 2 << 30
 """Bytes of the largest JSON file that is read: the whole file has to fit in memory several times."""
 LINE_CAP = 16 << 20
 """Bytes of the longest line, and of the longest text in a tar."""
 
-SUFFIXES: Mapping[str, str] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"), "image"),
-    **dict.fromkeys((".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".3gp"), "video"),
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a"), "audio"),
+_BY_MODALITY: Mapping[Modality, tuple[str, ...]] = {
+    "image": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg"),
+    "video": (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".3gp"),
+    "audio": (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a"),
 }
+SUFFIXES: Mapping[str, Modality] = {suffix: name for name, suffixes in _BY_MODALITY.items() for suffix in suffixes}
 """Which modality a file of this suffix is."""
 
 SPLITS: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossbit.data.formats.faults import Notes
-from crossbit.data.formats.gather import SPLITS, Gather, field, json_of
+from crossbit.data.formats.gather import SPLITS, SUFFIXES, Gather, field, json_of
 from crossbit.data.formats.losses import Holds, one_language, whole_file
 from crossbit.data.formats.own import rebased
 from crossbit.data.manifest import Caption, Item, Manifest
@@ -73,6 +73,7 @@ def _item(
     return Item(
         id=Path(name).stem,
         path=f"{folder}/{name}" if isinstance(folder, str) and folder else name,
+        modality=SUFFIXES.get(Path(name).suffix.lower(), "image"),
         captions=tuple(captions),
         split=split,
         metadata=metadata,

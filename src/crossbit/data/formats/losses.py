@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
 
-from crossbit.data.formats.gather import one_line
+from crossbit.data.formats.gather import SUFFIXES, one_line
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ManifestError, UsageError
 
 _CHECKED = ("labels", "split", "concept", "source", "licence", "start", "end")
-_PLACES = {"member", "offset", "size", "column", "row", "array"}
+_PLACES = {
+    ".tar": ("member", "offset", "size"),
+    ".parquet": ("column", "row", "member"),
+    ".arrow": ("column", "row", "member"),
+    ".npy": ("row",),
+}
+"""Metadata that say where an item lies, by the suffix of a file that holds many."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,9 @@ class Holds:
             counts.update(
                 name for name in _CHECKED if name not in self.fields and getattr(item, name) not in ("", (), None)
             )
+            name = str(place_of(item).get("member", item.path))
+            guessed = SUFFIXES.get(PurePosixPath(name).suffix.lower(), "image")
+            counts["modality"] += "modality" not in self.fields and item.modality != guessed
             if self.metadata is not None:
                 counts.update(f"metadata {name}" for name in item.metadata if name not in self.metadata)
             counts["line breaks and bare ends of captions"] += any(c.text != one_line(c.text) for c in item.captions)
@@ -79,11 +90,19 @@ def whole_file(manifest: Manifest, name: str) -> None:
             )
 
 
+def place_of(item: Item) -> dict[str, Any]:
+    """Give where in the file at its path an item lies: a member of a tar, a cell of a table, a row of an array; else empty."""
+    return {
+        name: item.metadata[name] for name in _PLACES.get(PurePosixPath(item.path).suffix, ()) if name in item.metadata
+    }
+
+
 def inside(item: Item) -> bool:
-    """Say whether an item is a part of the file at its path: a member of a tar, a row of a table or array."""
-    return bool(_PLACES & set(item.metadata))
+    """Say whether an item is a part of the file at its path."""
+    return bool(place_of(item))
 
 
 def as_file(item: Item, path: str) -> Item:
     """Give the item as a file of its own, after it was taken out of a tar or table."""
-    return replace(item, path=path, metadata={k: v for k, v in item.metadata.items() if k not in _PLACES})
+    place = place_of(item)
+    return replace(item, path=path, metadata={name: v for name, v in item.metadata.items() if name not in place})
