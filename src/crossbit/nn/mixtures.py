@@ -54,9 +54,7 @@ class Mixture:
     @property
     def means(self) -> Pair:
         """Give the means, clean first."""
-        if self.kind == "gaussian":
-            return self.first
-        means: Pair = self.first / (self.first + self.second)
+        means: Pair = self.first if self.kind == "gaussian" else self.first / (self.first + self.second)
         return means
 
     @property
@@ -67,7 +65,8 @@ class Mixture:
     def log_densities(self, x: Values) -> Float[np.ndarray, "N 2"]:
         """Give the log of weight times density of both components."""
         density = _beta if self.kind == "beta" else _gaussian
-        return density(_inside(x), self.first, self.second) + np.log(self.weights)
+        logs: np.ndarray = density(_inside(x), self.first, self.second) + np.log(self.weights)
+        return logs
 
     def posterior(self, x: Values, monotone: bool = True) -> Values:
         """Give the probability that each value comes from the noise.

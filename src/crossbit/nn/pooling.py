@@ -39,8 +39,12 @@ class GPO(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
         """Pool (B, L, D) to (B, D); a row without any token gives zero."""
-        lengths = mask.sum(1)
-        weights = self._weights(lengths.clamp(min=1), tokens.shape[1])
+        lengths = mask.sum(1).clamp(min=1)
+        if torch.jit.is_tracing():  # type: ignore[attr-defined]  # an exported graph takes each row by itself
+            weights = self._weights(lengths, tokens.shape[1])
+        else:  # weights depend on the length alone, and a batch has few different ones
+            different, place = lengths.unique(return_inverse=True)
+            weights = self._weights(different, tokens.shape[1])[place]
         # padding sorts to the end, where its weight is 0, and is then set to 0 since 0 * -inf is NaN
         filled = tokens.masked_fill(~mask.unsqueeze(-1), -math.inf).sort(1, descending=True).values
         filled = filled.masked_fill(~torch.isfinite(filled), 0.0)

@@ -29,6 +29,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from crossbit.batch import Batch, Encoded, Moment
+from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.losses import info_nce
 from crossbit.nn.mixtures import Mixture, fit_beta, fit_gaussian
 from crossbit.strategies.base import Learner, PairEvidence, Strategy, joint, single, weighted
@@ -118,7 +119,5 @@ class RCAR(Strategy):
 
     def _thinned(self, view: Encoded) -> Encoded:
         """Leave out some tokens and some channels; a row keeps at least its first real token."""
-        keep = torch.rand(view.mask.shape, device=view.mask.device) >= self.config.drop
-        first = view.mask & (view.mask.cumsum(1) == 1)
         channels = (torch.rand_like(view.pooled) >= self.config.drop) / (1 - self.config.drop)
-        return replace(view, mask=view.mask & (keep | first), pooled=view.pooled * channels)
+        return replace(view, mask=drop_tokens(view.mask, self.config.drop), pooled=view.pooled * channels)

@@ -1,0 +1,111 @@
+"""`vse_infinity`: VSE-infinity, a dual encoder whose pooling is learned.
+
+"Learning the Best Pooling Strategy for Visual Semantic Embedding", Chen, Hu, Wu, Jiang, Wang; CVPR 2021.
+
+    image tokens (B, L, D) -> standardise -> Linear + residual MLP (B, L, E) -> GPO -> unit (B, E)
+    text  tokens (B, L, D) -> standardise -> Linear                (B, L, E) -> GPO -> unit (B, E)
+    loss: hinge triplet, mean of the negatives first, then the hardest, margin 0.2
+
+From the paper: the generalised pooling operator with one instance a modality, the residual MLP on regions, size augmentation
+(regions and words are left out at random, so that the pooling sees many lengths), the hinge and its warm-up.
+Our reconstruction: frozen word features in place of a BERT that is trained along, standardised inputs, and a switch to InfoNCE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbit.batch import Batch, Encoded, Moment
+from crossbit.methods.base import Method
+from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
+from crossbit.nn.pooling import GPO
+from crossbit.nn.standardise import Standardise
+
+
+@dataclass(frozen=True)
+class VSEInfinityConfig:
+    """Settings of VSE-infinity; the defaults are the paper's.
+
+    Args:
+        width: E of the common space.
+        hidden: width inside the residual MLP of the regions; 0 leaves the MLP out.
+        drop: share of regions and words that training leaves out.
+        dropout: on the channels of the inputs.
+        margin: of the hinge.
+        mean_negatives: share of training that uses the mean of the negatives before the hardest.
+        loss: "hinge" as in the paper, or "infonce".
+    """
+
+    width: int = 1024
+    hidden: int = 512
+    drop: float = 0.2
+    dropout: float = 0.0
+    margin: float = 0.2
+    mean_negatives: float = 0.04
+    loss: Literal["hinge", "infonce"] = "hinge"
+
+    @classmethod
+    def small(cls) -> VSEInfinityConfig:
+        """Give the setting for two cores and a few thousand pairs."""
+        return cls(width=256, hidden=128, dropout=0.2, mean_negatives=0.1)
+
+
+class VSEInfinity(Method):
+    """Pools tokens by learned weights of their ranks; abilities: embeds."""
+
+    Config = VSEInfinityConfig
+    reads: ClassVar[tuple[str, ...]] = ("image", "text")
+
+    def __init__(self, config: VSEInfinityConfig, dims: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__(config, dims)
+        self.config: VSEInfinityConfig = config
+        width = config.width
+        self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in self.reads})
+        self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in self.reads})
+        self.gpo = nn.ModuleDict({view: GPO() for view in self.reads})
+        self.residual = nn.Sequential()
+        if config.hidden:
+            first, second = nn.Linear(dims["image"][0], config.hidden), nn.Linear(config.hidden, width)
+            self.residual = nn.Sequential(first, nn.ReLU(), second)
+        if config.loss == "infonce":
+            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
+        """Learn mean and spread of the tokens."""
+        for view in self.reads:
+            self.standardise[view].learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+
+    def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
+        """Give unit vectors of pictures or of sentences."""
+        (view,) = views
+        pooled: Tensor = self.gpo[view.modality](self._local(view), view.mask)
+        return F.normalize(pooled, dim=-1)
+
+    def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Give the hinge (or InfoNCE) of each pair."""
+        image, text = batch["image"], batch["text"]
+        if self.training and self.config.drop:
+            image, text = (replace(view, mask=drop_tokens(view.mask, self.config.drop)) for view in (image, text))
+        similarity, positives = self.embed(image) @ self.embed(text).T, batch.positives()
+        if self.config.loss == "infonce":
+            return {"infonce": info_nce(similarity, positives, inverse_temperature(self.log_scale))}
+        margin: float | Tensor = self.config.margin
+        if batch.correspondence is not None:
+            margin = soft_margin(self.config.margin, batch.correspondence)
+        return {"hinge": hinge(similarity, positives, margin, moment.progress >= self.config.mean_negatives)}
+
+    def _local(self, view: Encoded) -> Float[Tensor, "B L E"]:
+        tokens = self.standardise[view.modality](view.tokens)
+        if self.training and self.config.dropout:  # the same channels of all tokens of an item
+            tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)
+        local: Tensor = self.project[view.modality](tokens)
+        return local + self.residual(tokens) if view.modality == "image" and self.config.hidden else local

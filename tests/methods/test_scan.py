@@ -1,0 +1,59 @@
+"""SCAN: scores by hand, both directions, blocks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from crossbit.batch import Encoded
+from crossbit.methods import scan
+from crossbit.methods.scan import SCAN, SCANConfig
+
+DIMS = {"image": (2, 2), "text": (2, 2)}
+
+
+def straight(**changes: object) -> SCAN:
+    method = SCAN(SCANConfig(width=2, inverse_temperature=math.log(4.0), **changes), DIMS)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for layer in method.project.values():
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+    return method.eval()
+
+
+def view(modality: str, rows: list[list[list[float]]]) -> Encoded:
+    tokens = torch.tensor(rows)
+    return Encoded(modality, tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), tokens.mean(1))  # type: ignore[arg-type]
+
+
+def test_one_word_and_two_regions_by_hand() -> None:
+    # the word is (1, 0); the regions (1, 0) and (-1, 0) have affinities 1 and -.1, each over its own length: 1 and -1;
+    # softmax at log 4 gives 4 and 1/4 over 4.25, so it sees (3.75/4.25, 0), whose cosine with the word is 1
+    image, text = view("image", [[[1.0, 0.0], [-1.0, 0.0]]]), view("text", [[[1.0, 0.0]]])
+    method = straight(pool="mean")
+    assert method.score((image,), (text,)).item() == pytest.approx(1.0)
+    assert method.align(text, image)[0, 0].tolist() == pytest.approx([4 / 4.25, 0.25 / 4.25])
+    # regions (1, 0) and (0, 1): affinities 1 and 0, weights 4/5 and 1/5, seen (.8, .2), cosine .8 / sqrt(.68)
+    image = view("image", [[[1.0, 0.0], [0.0, 1.0]]])
+    assert method.score((image,), (text,)).item() == pytest.approx(0.8 / math.sqrt(0.68))
+    # log-sum-exp of one word is its cosine
+    assert straight(pool="lse").score((image,), (text,)).item() == pytest.approx(0.8 / math.sqrt(0.68), abs=1e-5)
+
+
+def test_regions_ask_in_the_other_direction() -> None:
+    # each region sees the one word whole: cosines 1 and 0, mean one half
+    image, text = view("image", [[[1.0, 0.0], [0.0, 1.0]]]), view("text", [[[1.0, 0.0]]])
+    assert straight(direction="i2t", pool="mean").score((image,), (text,)).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("direction", ["t2i", "i2t"])
+def test_either_side_may_ask_and_blocks_change_nothing(direction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    method = straight(direction=direction)
+    image, text = view("image", torch.randn(5, 3, 2).tolist()), view("text", torch.randn(4, 2, 2).tolist())
+    whole = method.score((image,), (text,))
+    torch.testing.assert_close(method.score((text,), (image,)), whole.T)
+    monkeypatch.setattr(scan, "_NUMBERS", 1)
+    torch.testing.assert_close(method.score((image,), (text,)), whole)
