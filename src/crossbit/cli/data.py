@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from crossbit.cli.noise import noise
 from crossbit.cli.show import counted, json_out, printable, table_out
 from crossbit.errors import ManifestError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from crossbit.data.manifest import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
+app.command()(noise)
 
 SETS = ("openmoji", "openmoji-each")
 """Data sets that come with packages."""

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from crossbit.data.noise_pairs import TrainPairs
-from crossbit.data.noise_text import exchange_head, half, head, normal
+from crossbit.data.noise_text import exchange_head, half, head
 from crossbit.errors import ManifestError, UsageError
 
 Kind = Literal["complete", "partial"]
@@ -223,10 +223,14 @@ def make_half(pairs: TrainPairs, ratio: float, unit: Unit, draw: np.random.Gener
         if pairs.concept(row) == pairs.concept(other):
             return None
         mine, strange = pairs.pairs[row].caption, pairs.pairs[other].caption
-        text = half(mine.text, strange.text, lang=mine.lang, kind=mine.kind, front=bool(fronts[row]))
-        if pairs.is_right(row, text) or normal(text) == normal(strange.text):
-            return None
-        return Draft(row, other, text)
+        for front in (
+            bool(fronts[row]),
+            not fronts[row],
+        ):  # texts that share a word may differ in one of their halves alone
+            text = half(mine.text, strange.text, lang=mine.lang, kind=mine.kind, front=front)
+            if not pairs.is_right(row, text):
+                return Draft(row, other, text)
+        return None
 
     return _exchanged(pairs, ratio, unit, draw, one)
 
