@@ -13,7 +13,7 @@ import pytest
 from crossbit.codes import hamming_distances, pack
 from crossbit.encoders.base import EncoderCard
 from crossbit.errors import AbilityError, ManifestError, UsageError
-from crossbit.evaluation import evaluate, evaluate_rows, manifest_of, protocol_of
+from crossbit.evaluation import evaluate, evaluate_rows, protocol_of
 from crossbit.features import Features, Modality
 from crossbit.media.write import write_png
 from evaluation import toys
@@ -206,17 +206,3 @@ def test_what_a_model_cannot_do_is_said() -> None:
         evaluate(toys.ToyModel(), toys.manifest(), by="asymmetric", progress=False)
     with pytest.raises(AbilityError, match="no embedding to compare\n\nhint: evaluate it by code"):
         evaluate(toys.ToyModel(dim=0, bits=8), toys.manifest(), progress=False)
-
-
-def test_where_a_data_set_is_looked_for(tmp_path: Path) -> None:
-    data = toys.manifest(8)
-    data.write(tmp_path / "one.jsonl")
-    assert manifest_of(tmp_path / "one.jsonl").items == data.items
-    assert manifest_of(str(tmp_path)).fingerprint == data.fingerprint
-    data.write(tmp_path / "two.jsonl")
-    with pytest.raises(ManifestError, match="2 manifests"):
-        manifest_of(tmp_path)
-    data.write(tmp_path / "manifest.jsonl")
-    assert manifest_of(tmp_path).items == data.items
-    with pytest.raises(ManifestError, match="no such file"):
-        manifest_of("nowhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from crossbit.cli.noise import noise
 from crossbit.cli.show import counted, json_out, printable, table_out
+from crossbit.data.sets import PACKAGED
 from crossbit.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -18,16 +20,14 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
 app.command()(noise)
 
-SETS = ("openmoji", "openmoji-each")
-"""Data sets that come with packages."""
-
-_NAME = typer.Argument(..., metavar="DATA", help=f"{', '.join(SETS)}, or a manifest in JSON Lines.")
+_NAME = typer.Argument(..., metavar="DATA", help=f"{', '.join(PACKAGED)}, or a path in any format that is read.")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 @app.command()
 def prepare(
-    data: str = typer.Argument("openmoji", metavar="NAME", help=f"Which one: {', '.join(SETS)}."), json: bool = _JSON
+    data: str = typer.Argument("openmoji", metavar="NAME", help=f"Which one: {', '.join(PACKAGED)}."),
+    json: bool = _JSON,
 ) -> None:
     """Prepare a packaged data set in the cache; the second time it only reads it."""
     _print(open_data(data), json)
@@ -39,20 +39,20 @@ def info(data: str = _NAME, json: bool = _JSON) -> None:
     _print(open_data(data), json)
 
 
-def open_data(name: str) -> Manifest:
-    """Give a data set by name, preparing it when that was not done yet, or read a manifest.
+def open_data(name: str, languages: Sequence[str] | None = None) -> Manifest:
+    """Give a data set by name or path; of a large one only the captions in these languages are read.
 
     Raises:
         ManifestError: there is neither; the message names what there is.
     """
     from crossbit.config import suggest
-    from crossbit.evaluation.evaluate import manifest_of
+    from crossbit.data.sets import is_packaged, open_set
 
-    if name not in SETS and not Path(name).exists():
+    if not is_packaged(name) and "{" not in name and not Path(name).exists():
         raise ManifestError(
-            f"{name}: neither a data set nor a file, expected {', '.join(SETS)} or a manifest", suggest(name, SETS)
+            f"{name}: neither a data set nor a file, expected {', '.join(PACKAGED)} or a path", suggest(name, PACKAGED)
         )
-    return manifest_of(name)
+    return open_set(name, languages)
 
 
 def _print(manifest: Manifest, json: bool) -> None:

@@ -17,7 +17,9 @@ RESULTS = Path("results")
 
 def evaluate(
     model: str = typer.Argument(..., metavar="MODEL", help="The folder of a model, conse, or clip:NAME."),
-    data: str = typer.Option("openmoji", "--data", metavar="DATA", help="openmoji, or a manifest in JSON Lines."),
+    data: str = typer.Option(
+        "openmoji", "--data", metavar="DATA", help="openmoji, picto, picto-hand, or a path in any format that is read."
+    ),
     split: str = typer.Option("test", "--split", metavar="NAME", help="Which items ask."),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to ask in; else all."),
     by: Literal["embedding", "code", "asymmetric"] = typer.Option(
@@ -42,7 +44,7 @@ def evaluate(
 
     result = measure(
         Model.from_pretrained(model),
-        open_data(data),
+        open_data(data, languages.split(",") if languages else None),
         split=split,
         languages=languages.split(",") if languages else None,
         by=by,

@@ -17,7 +17,10 @@ def train(
         None, "--config", metavar="FILE", help="A YAML file with what differs from the defaults."
     ),
     data: str = typer.Option(
-        None, "--data", metavar="DATA", help="openmoji (the default), or a manifest in JSON Lines."
+        None,
+        "--data",
+        metavar="DATA",
+        help="openmoji (the default), picto, picto-hand, or a path in any format that is read.",
     ),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to train on; else all."),
     noise: Path = typer.Option(
@@ -40,7 +43,7 @@ def train(
     run, wrong = noise_of(run)
     method, loop = resolve_run(run)
     encoders = packaged_encoders() | dict(run.encoders)
-    manifest = open_data(run.data)
+    manifest = open_data(run.data, run.languages)
     folder = output or Path("runs") / f"{run.method.rpartition(':')[2]}-{manifest.name}-{run.seed}"
     settings = resolved(run, method, loop, encoders)
     check_folder(folder, settings, resume=resume)

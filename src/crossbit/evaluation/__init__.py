@@ -2,7 +2,7 @@
 
 from crossbit.evaluation.claims import claim, claim_of_runs, write_claims
 from crossbit.evaluation.compare import compare
-from crossbit.evaluation.evaluate import evaluate, manifest_of
+from crossbit.evaluation.evaluate import evaluate
 from crossbit.evaluation.measure import Answers, Measured, evaluate_rows
 from crossbit.evaluation.protocols import PROTOCOLS, Plan, Protocol, protocol_of
 from crossbit.evaluation.result import Result
@@ -19,7 +19,6 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_rows",
-    "manifest_of",
     "protocol_of",
     "write_claims",
 ]

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from crossbit.data.manifest import Manifest
-from crossbit.errors import AbilityError, ManifestError
+from crossbit.data.sets import open_set
+from crossbit.errors import AbilityError
 from crossbit.evaluation.measure import measure
 from crossbit.evaluation.protocols import Plan, protocol_of
 from crossbit.evaluation.protocols import Protocol as Rules
@@ -21,9 +22,6 @@ _ROWS_AT_ONCE = 256
 
 Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
-
-PACKAGED = ("openmoji", "openmoji-each")
-"""Data sets that come with packages, by name."""
 
 
 class Encodes(Protocol):
@@ -77,7 +75,7 @@ def evaluate(
 
     Args:
         model: a `Model`, or anything that encodes.
-        dataset: a manifest, its file, a folder with a `manifest.jsonl`, or the name of a packaged set ("openmoji").
+        dataset: a manifest, a packaged set ("openmoji", "picto"), or a path in any format that `data.sets.open_set` reads.
         split: the items that ask.
         languages: of the captions; all by default.
         by: compare embeddings; packed codes; or, "asymmetric", an asking side that is not cut to bits with codes that are.
@@ -99,7 +97,7 @@ def evaluate(
         MediaError: a picture cannot be read; a measure on the rest would be another measure.
     """
     _check_able(model, by)
-    manifest = manifest_of(dataset)
+    manifest = open_set(dataset, languages)
     plan = protocol_of(protocol).plan(manifest, split, languages)
     if cache and encode is None:
         encode = through_cache(model, batch_size, progress)
@@ -203,29 +201,6 @@ def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> En
         return Rows(*(join([getattr(part, name) for part in parts]) for name in ("embedding", "code", "relaxed")))
 
     return encode
-
-
-def manifest_of(dataset: Manifest | Path | str) -> Manifest:
-    """Find a manifest: itself, its file, a folder that holds `manifest.jsonl` or one `.jsonl`, or a packaged set by name.
-
-    Raises:
-        ManifestError: there is none; the message says where was looked.
-    """
-    if isinstance(dataset, Manifest):
-        return dataset
-    path = Path(dataset)
-    if str(dataset) in PACKAGED and not path.exists():
-        from crossbit.data.picto.openmoji import prepare
-
-        return prepare(families=str(dataset) == "openmoji")
-    if path.is_dir():
-        listings = [path / "manifest.jsonl"] if (path / "manifest.jsonl").is_file() else sorted(path.glob("*.jsonl"))
-        if len(listings) != 1:
-            raise ManifestError(
-                f"{path}: {len(listings)} manifests, expected `manifest.jsonl` or one `.jsonl`", "name the file itself"
-            )
-        path = listings[0]
-    return Manifest.read(path)
 
 
 def _check_able(model: Encodes, by: By) -> None:
