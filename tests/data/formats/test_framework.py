@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,10 @@ from crossbit.data.formats.faults import Dropping, Enough, Notes
 from crossbit.data.formats.gather import Gather, Shelf, field, json_of, lines, one_line
 from crossbit.data.manifest import Item
 from crossbit.errors import ManifestError, UsageError
+
+
+def problems(name: str, path: Path, limit: int = 10, **options: Any) -> tuple[formats.Problem, ...]:
+    return formats.validate(name, path, limit, **options).problems
 
 
 def test_notes_raise_the_first_or_collect_so_many(tmp_path: Path) -> None:
@@ -125,7 +130,29 @@ def test_formats_and_options_that_do_not_exist(tmp_path: Path) -> None:
         formats.read("karpathy", tmp_path, restvall="drop")
     with pytest.raises(ManifestError, match="no such file or folder"):
         formats.read("karpathy", tmp_path / "none.json")
-    assert formats.options_of("karpathy") == {"restval": "train", "media": None}
+
+
+def test_options_are_read_as_the_reader_takes_them() -> None:
+    pairs = ["restval=drop", "media=pictures/coco"]
+    assert formats.options_of("karpathy", pairs) == {"restval": "drop", "media": Path("pictures/coco")}
+    assert formats.options_of("precomp", ["parts=dev,test", "ids=no"]) == {"parts": ("dev", "test"), "ids": False}
+    assert formats.options_of("csv", ["columns=path=img,caption=title"]) == {"columns": "path=img,caption=title"}
+    written = formats.options_of("precomp", ["repeat=true", "features=x.npy"], writing=True)
+    assert written == {"repeat": True, "features": "x.npy"}
+    assert formats.options_of("webdataset", ["per_tar=7"], writing=True) == {"per_tar": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "pair", "said"),
+    [
+        ("karpathy", "restval", "option 'restval' is no pair, expected key=value"),
+        ("precomp", "ids=perhaps", "option 'ids' of 'precomp' is 'perhaps', expected true or false"),
+        ("precomp", "part=dev", "takes no option 'part', expected one of parts, language, ids"),
+    ],
+)
+def test_options_that_do_not_fit(name: str, pair: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        formats.options_of(name, [pair])
 
 
 @pytest.mark.parametrize("table", ["READERS", "WRITERS"])
@@ -145,7 +172,7 @@ def test_html_in_captions_is_said_and_unescaped_on_demand(tmp_path: Path, caplog
         assert formats.read("manifest", path).items[0].captions[0].text == "salt &amp; pepper"
     assert f"1 captions with HTML, the first: {path}:1: item 'a'" in caplog.text
     assert formats.read("manifest", path, unescape=True).items[0].captions[0].text == "salt & pepper"
-    found = formats.problems("manifest", path, media_files=False)
+    found = problems("manifest", path, media_files=False)
     assert [(problem.line, problem.message) for problem in found] == [
         (1, "item 'a': caption 0 holds the HTML '&amp;', expected '&'")
     ]
@@ -164,19 +191,22 @@ def test_splits_that_overlap_end_a_reading_and_validation_lists_them(tmp_path: P
         ManifestError, match=r"m\.jsonl:2: file 'a\.png' lies in split 'test' \(item 'a'\) and in 'train'"
     ):
         formats.read("manifest", path)
-    found = formats.problems("manifest", path, media_files=False)
+    found = problems("manifest", path, media_files=False)
     assert [(problem.line, problem.message.split()[0]) for problem in found] == [(2, "file"), (4, "concept")]
     # what is trained on goes, what is measured on stays
     assert [item.id for item in formats.read("manifest", path, drop_faulty=True)] == ["a", "d", "e"]
 
 
 def test_media_that_are_listed_and_absent(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
+    (tmp_path / "a.png").write_bytes(b"png")
+    (tmp_path / "d.png").touch()
     path = tmp_path / "m.jsonl"
-    path.write_text('{"id": "a", "path": "a.png"}\n{"id": "b", "path": "b.png"}\n{"id": "c", "path": "../c.png"}\n')
-    first, second = formats.problems("manifest", path)
-    assert (first.line, second.line) == (2, 3)
+    names = {"a": "a.png", "b": "b.png", "c": "../c.png", "d": "d.png"}
+    path.write_text("".join(f'{{"id": "{name}", "path": "{file}"}}\n' for name, file in names.items()))
+    first, second, third = problems("manifest", path)
+    assert (first.line, second.line, third.line) == (2, 3, 4)
+    assert "item 'd': d.png is listed, and the file is empty (0 bytes)" in third.message
     assert "item 'b': b.png is listed, and there is no such file below" in first.message
     assert "expected one below" in second.message
-    assert formats.problems("manifest", path, media_files=False) == []
-    assert len(formats.problems("manifest", path, 1)) == 1
+    assert problems("manifest", path, media_files=False) == ()
+    assert len(problems("manifest", path, 1)) == 1

@@ -31,7 +31,10 @@ def test_a_format_is_told_by_looking_and_read_whole(tmp_path: Path, made: str) -
 @pytest.mark.parametrize("made", MAKERS)
 def test_what_is_sound_has_no_problem(tmp_path: Path, made: str) -> None:
     name, maker = MAKERS[made]
-    assert formats.problems(name, maker(tmp_path / "toy")) == []
+    report = formats.validate(name, maker(tmp_path / "toy"))
+    assert report.problems == ()
+    assert report.manifest is not None
+    assert len(report.manifest) == 4
 
 
 @pytest.mark.parametrize("made", [made for made in MAKERS if made != "precomp"])

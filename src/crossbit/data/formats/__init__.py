@@ -6,21 +6,34 @@ a row for each.
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from crossbit.data.formats.checks import absent, entities, overlaps, unescaped
+from crossbit.data.formats.convert import Converted, convert
 from crossbit.data.formats.detect import detect
 from crossbit.data.formats.faults import Dropping, Enough, Notes, Problem
+from crossbit.data.formats.options import check, parsed
 from crossbit.data.manifest import Manifest
 from crossbit.errors import ManifestError, UsageError
 
-__all__ = ["READERS", "WRITERS", "Problem", "detect", "options_of", "problems", "read", "write"]
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "Converted",
+    "Problem",
+    "Report",
+    "convert",
+    "detect",
+    "options_of",
+    "read",
+    "validate",
+    "write",
+]
 
 _log = logging.getLogger(__name__)
 _ROOM = "crossbit.data.formats."
@@ -80,20 +93,20 @@ def read(name: str, path: str | Path, *, drop_faulty: bool = False, unescape: bo
     entities(manifest, Path(path), escaped)
     if escaped.problems:
         first, count = escaped.problems[0], len(escaped.problems)
-        _log.warning(
-            "%s: %d captions with HTML, the first: %s: %s; read it with unescape",
-            name,
-            count,
-            first.where,
-            first.message,
-        )
+        _log.warning("%s: %d captions with HTML, the first: %s: %s", name, count, first.where, first.message)
     return manifest
 
 
-def problems(
-    name: str, path: str | Path, limit: int = 10, *, media_files: bool = True, **options: Any
-) -> list[Problem]:
-    """Give the first problems of a data set, none if it is sound.
+@dataclass(frozen=True)
+class Report:
+    """What a validation found: the problems, and the manifest where it could be read to its end."""
+
+    problems: tuple[Problem, ...]
+    manifest: Manifest | None
+
+
+def validate(name: str, path: str | Path, limit: int = 10, *, media_files: bool = True, **options: Any) -> Report:
+    """Look for what is wrong with a data set, and stop at the first few problems.
 
     Args:
         name: a format of `READERS`.
@@ -106,8 +119,8 @@ def problems(
         UsageError: there is no such format, or it does not take the option.
     """
     if limit < 1:
-        raise UsageError(f"problems: limit is {limit}, expected at least 1")
-    notes = Notes(limit)
+        raise UsageError(f"limit is {limit}, expected at least 1")
+    notes, manifest = Notes(limit), None
     try:
         manifest = _read(name, Path(path), notes, options)
         overlaps(manifest, Path(path), notes)
@@ -118,7 +131,7 @@ def problems(
         pass
     except ManifestError as error:  # what stands in the way of all reading
         notes.problems.append(_problem(error, Path(path)))
-    return notes.problems[:limit]
+    return Report(tuple(notes.problems[:limit]), manifest)
 
 
 def write(name: str, manifest: Manifest, path: str | Path, **options: Any) -> list[str]:
@@ -129,24 +142,23 @@ def write(name: str, manifest: Manifest, path: str | Path, **options: Any) -> li
         UsageError: the format is not one of `WRITERS`, or it does not take the option.
     """
     function = _function(name, WRITERS, "written")
-    _fits(function, name, options)
+    check(function, name, options)
     lost: list[str] = function(manifest, Path(path), **options)
     return lost
 
 
-def options_of(name: str) -> dict[str, Any]:
-    """Give the options of a reader and their defaults.
+def options_of(name: str, pairs: Sequence[str] = (), *, writing: bool = False) -> Mapping[str, Any]:
+    """Give options from `key=value`, such as a command line brings, for `read` or `write`.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format or option, or the value does not fit.
     """
-    parameters = inspect.signature(_function(name, READERS, "read")).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return parsed(_function(name, WRITERS, "written") if writing else _function(name, READERS, "read"), name, pairs)
 
 
 def _read(name: str, path: Path, notes: Notes, options: Mapping[str, Any]) -> Manifest:
     function = _function(name, READERS, "read")
-    _fits(function, name, options)
+    check(function, name, options)
     if not path.exists() and "{" not in str(path):  # names of tars may be patterns
         raise ManifestError(f"{path}: no such file or folder", "check the path")
     manifest: Manifest = function(path, notes, **options)
@@ -159,15 +171,6 @@ def _function(name: str, table: Mapping[str, str], done: str) -> Callable[..., A
     module, _, function = table[name].partition(":")
     found: Callable[..., Any] = getattr(import_module(_ROOM + module), function)
     return found
-
-
-def _fits(function: Callable[..., Any], name: str, options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(function).parameters.values()
-    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if unknown := sorted(set(options) - set(known)):
-        raise UsageError(
-            f"format {name!r} takes no option {unknown[0]!r}, expected one of {', '.join(known) or 'none'}"
-        )
 
 
 def _problem(error: ManifestError, path: Path) -> Problem:

@@ -65,7 +65,7 @@ def unescaped(manifest: Manifest) -> Manifest:
 
 def absent(manifest: Manifest, file: Path, notes: Notes) -> None:
     """Note media that are listed and not there, or that lie outside the folder."""
-    seen: dict[str, bool] = {}
+    seen: dict[str, str] = {}
     for item in manifest:
         try:
             path = manifest.file(item)
@@ -74,10 +74,16 @@ def absent(manifest: Manifest, file: Path, notes: Notes) -> None:
             notes.say(*where, error.message, "keep media below the folder that the list is read with")
             continue
         if item.path not in seen:
-            seen[item.path] = path.is_file()
-        if not seen[item.path]:
+            seen[item.path] = _fault(path)
+        if seen[item.path]:
             notes.say(
                 *notes.places.get(item.id, (file, None)),
-                f"item {item.id!r}: {item.path} is listed, and there is no such file below {manifest.root}",
+                f"item {item.id!r}: {item.path} is listed, and {seen[item.path]} below {manifest.root}",
                 "get the file, or name the folder of the media with --media",
             )
+
+
+def _fault(path: Path) -> str:
+    if not path.is_file():
+        return "there is no such file"
+    return "" if path.stat().st_size else "the file is empty (0 bytes)"

@@ -83,7 +83,7 @@ def rebased(manifest: Manifest, root: Path) -> Manifest:
         if path.startswith("../"):
             raise ManifestError(
                 f"{manifest.name}: item {item.id!r} lies at {manifest.root / item.path}, expected a file below {root}",
-                "write the list above its media, or add `--media link` (or copy), which puts them beside the list",
+                "write the list above its media, or add `--copy link` (or copy), which puts them beside the list",
             )
         items.append(replace(item, path=path))
     return replace(manifest, root=root, items=tuple(items))
