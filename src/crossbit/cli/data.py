@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from crossbit.cli.formats import convert, validate
 from crossbit.cli.noise import noise
 from crossbit.cli.show import counted, json_out, printable, table_out
 from crossbit.data.sets import PACKAGED
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
 app.command()(noise)
+app.command()(validate)
+app.command()(convert)
 
 _NAME = typer.Argument(..., metavar="DATA", help=f"{', '.join(PACKAGED)}, or a path in any format that is read.")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
