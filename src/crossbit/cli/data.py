@@ -11,7 +11,10 @@ import typer
 
 from crossbit.cli.formats import convert, validate
 from crossbit.cli.noise import noise
+from crossbit.cli.prepare import prepare
 from crossbit.cli.show import counted, json_out, printable, table_out
+from crossbit.cli.stats import stats
+from crossbit.data.picto.licences import read_table
 from crossbit.data.sets import PACKAGED
 from crossbit.errors import ManifestError
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from crossbit.data.manifest import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Prepare the packaged data sets, and say what is in one.")
+app.command()(prepare)
+app.command()(stats)
 app.command()(noise)
 app.command()(validate)
 app.command()(convert)
@@ -28,18 +33,9 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 @app.command()
-def prepare(
-    data: str = typer.Argument("openmoji", metavar="NAME", help=f"Which one: {', '.join(PACKAGED)}."),
-    json: bool = _JSON,
-) -> None:
-    """Prepare a packaged data set in the cache; the second time it only reads it."""
-    _print(open_data(data), json)
-
-
-@app.command()
 def info(data: str = _NAME, json: bool = _JSON) -> None:
-    """Say how many items, captions and languages a data set has, by split, and its fingerprint."""
-    _print(open_data(data), json)
+    """Say how many items, captions and languages a data set has, by split, its fingerprint and its licences."""
+    print_summary(open_data(data), json)
 
 
 def open_data(name: str, languages: Sequence[str] | None = None) -> Manifest:
@@ -58,7 +54,8 @@ def open_data(name: str, languages: Sequence[str] | None = None) -> Manifest:
     return open_set(name, languages)
 
 
-def _print(manifest: Manifest, json: bool) -> None:
+def print_summary(manifest: Manifest, json: bool) -> None:
+    """Print what a data set holds, and what its licences ask for."""
     found = summary(manifest)
     if json:
         json_out(found)
@@ -75,6 +72,11 @@ def _print(manifest: Manifest, json: bool) -> None:
     typer.echo("languages: " + ", ".join(f"{lang} {count:,}" for lang, count in found["languages"].items()))
     for source, licence in found["sources"]:
         typer.echo(f"source: {source}, {licence}")
+    if found["licences"]:
+        table_out(
+            ("source", "licence", "class", "attribution", "package"),
+            [(name, r["spdx"], r["class"], r["attribution"], r["package"]) for name, r in found["licences"].items()],
+        )
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
@@ -94,4 +96,5 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         "splits": splits,
         "languages": dict(languages.most_common()),
         "sources": sorted({(item.source, item.licence) for item in manifest if item.source}),
+        "licences": read_table(manifest.root),
     }

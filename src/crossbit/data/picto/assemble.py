@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +24,9 @@ from crossbit.data.manifest import Item, Manifest
 from crossbit.data.picto import concepts, licences
 from crossbit.data.picto.looks import alike_pairs
 from crossbit.data.picto.names import Names
-from crossbit.data.picto.packages import PACKAGES, disk_fault, missing_client
+from crossbit.data.picto.packages import FOLDER_VARIABLE, PACKAGES, disk_fault, missing_client
 from crossbit.data.picto.part import Part, join
-from crossbit.errors import ManifestError
+from crossbit.errors import ConfigError, ManifestError
 
 VERSION = "1"
 """Of what is prepared and how it is split; another version lies in another folder."""
@@ -36,24 +36,30 @@ LISTING, RECORD, QUARANTINE = "picto.arrow", "prepared.json", "quarantine.json"
 
 @dataclass(frozen=True)
 class Step:
-    """How one part is made.
+    """How one part is made, by the module of `crossbit.data.picto` that has its name.
 
     Args:
-        module: of `crossbit.data.picto`, which has `build`.
         packages: that it needs.
-        sources: those of its items that belong to this part; none given, all.
         after: it is made of the split items of these parts.
+        on_demand: made only when it is named.
     """
 
-    module: str
     packages: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    on_demand: bool = False
 
 
 NAMES = ("cldr", "emojibase")
 STEPS: dict[str, Step] = {
-    "drawings": Step("drawings", ("noto", "twemoji", "openmoji", "fluent-flat", "fluent-3d")),
+    "drawings": Step(("noto", "twemoji", "openmoji", "fluent-flat", "fluent-3d")),
+    "stamps": Step(("stamps",)),
+    "clipart": Step(("clipart",)),
+    "clips": Step(("clips-1", "clips-2", "clips-3", "clips-4")),
+    "speech": Step(("stamps",)),
+    "sounds": Step(("stamps",)),
+    "events": Step(after=("clips",)),
+    "scenes": Step(after=("drawings",)),
+    "espeak": Step(after=("names",), on_demand=True),
 }
 PARTS = ("names", *STEPS)
 
@@ -106,23 +112,30 @@ def record() -> dict[str, Any]:
         raise ManifestError(f"{path}: {error}, expected JSON", "delete it and prepare again") from error
 
 
-def prepare(only: Collection[str] | None = None, *, progress: bool = True, workers: int = 2) -> Prepared:
+def prepare(
+    only: Collection[str] | None = None, *, languages: Sequence[str] = (), progress: bool = True, workers: int = 2
+) -> Prepared:
     """Prepare parts, and write them with those that were prepared before.
 
     Args:
-        only: of `PARTS`; None prepares all.
+        only: of `PARTS`; None prepares all but those on demand.
+        languages: that the part `espeak` speaks, which asks for them.
         progress: show bars.
         workers: so many drawings or clips are made at a time.
 
     Raises:
         ManifestError: no part can be prepared, or one that was named cannot; what can be is written before.
     """
-    wanted = tuple(part for part in PARTS if only is None or part in only or part in record().get("parts", ()))
+    if only is not None and (unknown := sorted(set(only) - set(PARTS))):
+        raise ConfigError(f"picto: no part {unknown[0]!r}, expected of {', '.join(PARTS)}")
+    asked = {part for part in PARTS if part == "names" or not STEPS[part].on_demand} if only is None else set(only)
+    before = record().get("parts", ())
+    wanted = tuple(part for part in PARTS if part in asked or part in before)
     target = folder()
     clock = _Clock()
     try:
         target.mkdir(parents=True, exist_ok=True)
-        found = _build(wanted, target, clock, progress, workers)
+        found = _build(wanted, target, clock, tuple(languages), progress, workers)
         if found.items:
             with clock("write"):
                 _write(target, found)
@@ -166,24 +179,22 @@ class _Clock:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 1)
 
 
-def _build(wanted: Sequence[str], target: Path, clock: _Clock, progress: bool, workers: int) -> _Found:
+def _build(
+    wanted: Sequence[str], target: Path, clock: _Clock, languages: tuple[str, ...], progress: bool, workers: int
+) -> _Found:
     found = _Found(clock=clock)
     names = _names(found, clock, progress)
     made: list[Part] = []
-    for module in dict.fromkeys(STEPS[part].module for part in wanted if part in STEPS and not STEPS[part].after):
-        parts = [part for part in wanted if part in STEPS and STEPS[part].module == module]
-        if not _possible(parts, found):
+    for part in wanted:
+        if part == "names" or STEPS[part].after or not _possible(part, found):
             continue
         try:
-            with clock(module):
-                whole = import_module(f"crossbit.data.picto.{module}").build(
-                    target, names, progress=progress, workers=workers
-                )
+            with clock(part):
+                made.append(_module(part).build(target, names, progress=progress, workers=workers))
         except ManifestError as error:
-            _leave_out(parts, error, found)
+            _leave_out(part, error, found)
             continue
-        made.append(_of_sources(whole, parts))
-        found.parts += parts
+        found.parts.append(part)
     joined = join(*made)
     with clock("likeness"):
         alike = alike_pairs(joined.items, target, progress=progress, workers=workers)
@@ -193,7 +204,7 @@ def _build(wanted: Sequence[str], target: Path, clock: _Clock, progress: bool, w
     found.quarantine += [asdict(q) for q in (*joined.quarantine, *arranged.quarantine)]
     for part in wanted:
         if part in STEPS and STEPS[part].after:
-            _derive(part, target, names, found, clock, progress, workers)
+            _derive(part, target, names, found, clock, languages, progress, workers)
     return found
 
 
@@ -208,53 +219,54 @@ def _names(found: _Found, clock: _Clock, progress: bool) -> Names:
             return names
         found.left_out["names"] = f"the client `{client}` is not on this machine"
     except ManifestError as error:
-        _leave_out(["names"], error, found)
+        _leave_out("names", error, found)
     return Names({}, {}, {})
 
 
-def _possible(parts: Sequence[str], found: _Found) -> bool:
-    """Say whether the clients of some parts are there; else note why they are left out."""
-    for package in STEPS[parts[0]].packages:
-        if client := missing_client(package):
-            for part in parts:
-                found.left_out[part] = (
-                    f"the client `{client}` is not on this machine, expected it to fetch the packages"
-                )
-                found.hints[part] = (
-                    f"install `{client}`, or name a folder that holds the archives in CROSSBIT_DOWNLOADS"
-                )
-            return False
-    return True
+def _possible(part: str, found: _Found) -> bool:
+    """Say whether the clients of a part are there; else note why it is left out."""
+    client = next((client for package in STEPS[part].packages if (client := missing_client(package))), None)
+    if client:
+        found.left_out[part] = f"the client `{client}` is not on this machine, expected it to fetch the packages"
+        found.hints[part] = f"install `{client}`, or name a folder that holds the archives in {FOLDER_VARIABLE}"
+    return client is None
 
 
-def _leave_out(parts: Iterable[str], error: ManifestError, found: _Found) -> None:
-    for part in parts:
-        found.left_out[part], found.hints[part] = error.message, error.hint
+def _leave_out(part: str, error: ManifestError, found: _Found) -> None:
+    found.left_out[part], found.hints[part] = error.message, error.hint
 
 
-def _of_sources(part: Part, parts: Sequence[str]) -> Part:
-    """Keep what belongs to the parts that are wanted of a module that makes several."""
-    sources = {source for name in parts for source in STEPS[name].sources}
-    if not sources:
-        return part
-    return Part(
-        tuple(item for item in part.items if item.source in sources),
-        tuple(record for record in part.quarantine if record.source in sources),
-    )
+def _module(part: str) -> Any:
+    return import_module(f"crossbit.data.picto.{part}")
 
 
-def _derive(part: str, target: Path, names: Names, found: _Found, clock: _Clock, progress: bool, workers: int) -> None:
+def _derive(
+    part: str,
+    target: Path,
+    names: Names,
+    found: _Found,
+    clock: _Clock,
+    languages: tuple[str, ...],
+    progress: bool,
+    workers: int,
+) -> None:
     if missing := [source for source in STEPS[part].after if source not in found.parts]:
         found.left_out[part] = f"is made of {', '.join(missing)}, which are not prepared"
         found.hints[part] = f"add them: `--only {','.join([*missing, part])}`"
         return
     try:
         with clock(part):
-            made = import_module(f"crossbit.data.picto.{STEPS[part].module}").build(
-                target, names, found.items, seed=SEED, progress=progress, workers=workers
+            made = _module(part).build(
+                target,
+                names,
+                found.items,
+                **({"languages": languages} if part == "espeak" else {}),
+                seed=SEED,
+                progress=progress,
+                workers=workers,
             )
     except ManifestError as error:
-        _leave_out([part], error, found)
+        _leave_out(part, error, found)
         return
     found.items = (*found.items, *made.items)
     found.quarantine += [asdict(q) for q in made.quarantine]

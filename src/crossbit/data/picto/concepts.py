@@ -198,10 +198,13 @@ def _place_others(
 
 
 def texts_of(items: Iterable[Item]) -> dict[str, list[str]]:
-    """Give the English names and sentences of each concept."""
+    """Give the English names and sentences of each concept, and the file stem where the concept is a path."""
     found: dict[str, list[str]] = {}
     for item in items:
-        said = found.setdefault(item.concept, [])
+        if item.concept not in found:
+            folder, _, stem = item.concept.rpartition("/")
+            found[item.concept] = [stem] if folder else []
+        said = found[item.concept]
         said += [c.text for c in item.captions if c.lang == "en" and c.kind in TEXT_KINDS and c.text not in said]
     return found
 
