@@ -49,6 +49,17 @@ READERS: Mapping[str, str] = {
     "parquet": "table:read_parquet",
     "webdataset": "webdataset:read",
     "hf": "hf:read",
+    "msrvtt": "msrvtt:read",
+    "msvd": "msvd:read",
+    "vatex": "vatex:read",
+    "didemo": "moments:read_didemo",
+    "activitynet": "moments:read_activitynet",
+    "audiocaps": "audio:read_audiocaps",
+    "clotho": "audio:read_clotho",
+    "multi30k": "parallel:read_multi30k",
+    "xtd10": "parallel:read_xtd10",
+    "xm3600": "xm3600:read",
+    "coco-cn": "coco_cn:read",
 }
 """Format to the function that reads it."""
 

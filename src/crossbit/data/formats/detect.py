@@ -110,11 +110,27 @@ def _is_folder(sight: Sight) -> bool:
     return bool(stems & texts)
 
 
+def _is_audiocaps(sight: Sight) -> bool:
+    tables = [sight.path / f"{name}.csv" for name in ("train", "val", "test")] if sight.path.is_dir() else [sight.path]
+    return any("audiocap_id" in Sight(table).columns for table in tables)
+
+
 SIGNS: dict[str, Callable[[Sight], bool]] = {
     "manifest": _is_manifest,
     "webdataset": lambda s: s.suffix == ".tar" or s.has(r"([^/]+/)?[^/]+\.tar"),
     "precomp": lambda s: s.has(r"(train|dev|test|testall)_ims\.npy"),
     "hf": _is_hf,
+    "msrvtt": lambda s: s.has(r"([^/]+/)?(MSRVTT_.*|(train_val|test)_videodatainfo\.json)"),
+    "msvd": lambda s: s.has(r"AllVideoDescriptions\.txt|youtube_mapping\.txt|raw-captions\.(json|pkl)"),
+    "vatex": lambda s: s.has(r"vatex_.*\.json") or s.suffix == ".json" and s.holds("videoID", "enCap"),
+    "didemo": lambda s: s.has(r"(train|val|test)_data\.json") or s.suffix == ".json" and s.holds("video", "times"),
+    "activitynet": lambda s: s.has(r"val_[12]\.json") or s.suffix == ".json" and s.holds("timestamps", "sentences"),
+    "clotho": lambda s: s.has(r"clotho_captions_.*\.csv") or "caption_5" in s.columns,
+    "audiocaps": _is_audiocaps,
+    "multi30k": lambda s: s.has(r"image_splits|task1|data/task1"),
+    "xtd10": lambda s: s.has(r"([^/]+/)?test_1kcaptions_.*\.txt"),
+    "coco-cn": lambda s: s.has(r"coco-cn_(train|val|test)\.txt"),
+    "xm3600": lambda s: s.has(r"captions\.jsonl") or "image/key" in s.record,
     "folder": _is_folder,
     "karpathy": lambda s: s.suffix == ".json" and s.holds("filename", "sentences"),
     "jsonl": lambda s: s.suffix in (".jsonl", ".ndjson"),
