@@ -43,6 +43,62 @@ def claims(
     say(f"claims: {printable(path)}")
 
 
+@app.command()
+def noise(
+    methods: str = typer.Option("fgcmh,vsepp", "--methods", metavar="NAME,...", help="Methods to train."),
+    data: str = typer.Option("picto-hand", "--data", metavar="DATA", help="What to train and measure on."),
+    languages: str = typer.Option("en", "--languages", metavar="en,de,...", help="Languages of the captions."),
+    seeds: str = typer.Option("0,1,2", "--seeds", metavar="0,1,2", help="Seeds of noise and training."),
+    ratios: str = typer.Option("0,0.2,0.4,0.6,0.8", "--ratios", metavar="0,0.2,...", help="Shares of wrong captions."),
+    kinds: str = typer.Option(
+        "complete,partial", "--kinds", metavar="KIND,...", help="Kinds of noise, or KIND:GENERATOR."
+    ),
+    epochs: int = typer.Option(
+        None, "--epochs", min=1, metavar="N", help="Epochs of every run; else the method's own."
+    ),
+    runs: Path = typer.Option(Path("runs"), "--runs", metavar="FOLDER", help="Where trained models are kept."),
+    results: Path = typer.Option(
+        Path("results/picto-noise"), "--results", metavar="FOLDER", help="Where result files go."
+    ),
+    plot: Path = typer.Option(
+        None, "--plot", metavar="STEM", help="Also draw STEM.png and STEM.svg of all results there."
+    ),
+    json: bool = typer.Option(False, "--json", help="Print the points of the curves."),
+) -> None:
+    """Train on data of which a known share is wrong, and measure on clean data; what was measured is kept."""
+    from dataclasses import asdict
+
+    from crossbit.cli.noise_bench import NoiseBench, bench_noise, wanted
+    from crossbit.evaluation.compare import plot_curves
+    from crossbit.evaluation.curves import curve_table, points, read_points
+
+    asked = list(
+        wanted(_words(methods), _words(kinds), [_share(r) for r in _words(ratios)], [_seed(s) for s in _words(seeds)])
+    )
+    bench = NoiseBench(data, _words(languages), runs, results, changes={"epochs": epochs} if epochs else {})
+    found = points(bench_noise(bench, asked))
+    if plot is not None:
+        for path in plot_curves(read_points(results), plot):
+            say(f"plot: {printable(path)}")
+    if json:
+        json_out([asdict(point) for point in found])
+    else:
+        typer.echo(curve_table(found), nl=False)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _share(word: str) -> float:
+    from crossbit.errors import UsageError
+
+    try:
+        return float(word)
+    except ValueError:
+        raise UsageError(f"--ratios: {word!r} is not a number", "write them like 0,0.2,0.4") from None
+
+
 def _seed(word: str) -> int:
     from crossbit.errors import UsageError
 

@@ -7,12 +7,14 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from crossbit.errors import ConfigError, FingerprintError, UsageError
+from crossbit.evaluation.curves import Point, curve, names
 from crossbit.evaluation.measure import CUTS, DIRECTIONS
 from crossbit.evaluation.result import Result
 from crossbit.metrics.significance import Difference, Interval, Run, bootstrap_interval, holm, paired_difference
@@ -265,3 +267,46 @@ def _escape(cell: str) -> str:
 
 
 _WRITERS = {"markdown": _markdown, "csv": _csv, "latex": _latex}
+
+
+def plot_curves(found: Sequence[Point], stem: Path) -> list[Path]:
+    """Draw noise curves as `STEM.png` and `STEM.svg`: a panel for each split and noise, a line for each method.
+
+    A band is one standard deviation over the seeds to each side.
+
+    Args:
+        found: points of curves.
+        stem: path without suffix.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    methods, generators, splits = names(found)
+    # no pyplot: it would keep the figure and look for a display
+    figure = Figure(figsize=(3.4 * len(generators), 2.9 * len(splits)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(splits), len(generators), sharex=True, sharey="row", squeeze=False)
+    for row, split in enumerate(splits):
+        for column, generator in enumerate(generators):
+            panel = panels[row][column]
+            for style, method in zip(cycle(("o-", "s--", "^:", "v-.")), methods, strict=False):
+                line = curve(found, method, generator, split)
+                ratios, means = [100 * p.ratio for p in line], np.array([p.mean for p in line])
+                spread = np.array([p.spread for p in line])
+                drawn = panel.plot(ratios, means, style, label=method, markersize=4)
+                panel.fill_between(ratios, means - spread, means + spread, alpha=0.2, color=drawn[0].get_color(), lw=0)
+            panel.set_title(f"{generator}, split {split}", fontsize=9)
+            panel.set_ylim(bottom=0)
+            panel.grid(alpha=0.3)
+            if row + 1 == len(splits):
+                panel.set_xlabel("wrong training captions, %")
+            if column == 0:
+                panel.set_ylabel("rsum")
+    panels[0][0].legend(fontsize=8)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    made = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg")]
+    with rc_context({"svg.hashsalt": "crossbit"}):  # the same curves give the same file
+        figure.savefig(made[0], dpi=150, metadata={"Software": None})
+        figure.savefig(made[1], metadata={"Date": None})
+    return made
