@@ -59,7 +59,7 @@ STEPS: dict[str, Step] = {
     "sounds": Step(("stamps",)),
     "events": Step(after=("clips",)),
     "scenes": Step(after=("drawings",)),
-    "espeak": Step(after=("names",), on_demand=True),
+    "espeak": Step(after=("drawings",), on_demand=True),
 }
 PARTS = ("names", *STEPS)
 
@@ -119,7 +119,7 @@ def prepare(
 
     Args:
         only: of `PARTS`; None prepares all but those on demand.
-        languages: that the part `espeak` speaks, which asks for them.
+        languages: that the part `espeak` speaks, besides those that it spoke before.
         progress: show bars.
         workers: so many drawings or clips are made at a time.
 
@@ -129,13 +129,14 @@ def prepare(
     if only is not None and (unknown := sorted(set(only) - set(PARTS))):
         raise ConfigError(f"picto: no part {unknown[0]!r}, expected of {', '.join(PARTS)}")
     asked = {part for part in PARTS if part == "names" or not STEPS[part].on_demand} if only is None else set(only)
-    before = record().get("parts", ())
+    before, spoken = record().get("parts", ()), record().get("languages", ())
+    languages = tuple(dict.fromkeys([*spoken, *languages]))
     wanted = tuple(part for part in PARTS if part in asked or part in before)
     target = folder()
     clock = _Clock()
     try:
         target.mkdir(parents=True, exist_ok=True)
-        found = _build(wanted, target, clock, tuple(languages), progress, workers)
+        found = _build(wanted, target, clock, languages, progress, workers)
         if found.items:
             with clock("write"):
                 _write(target, found)
@@ -158,6 +159,7 @@ class _Found:
     left_out: dict[str, str] = field(default_factory=dict)
     hints: dict[str, str] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
     clock: _Clock | None = None
 
 
@@ -182,7 +184,7 @@ class _Clock:
 def _build(
     wanted: Sequence[str], target: Path, clock: _Clock, languages: tuple[str, ...], progress: bool, workers: int
 ) -> _Found:
-    found = _Found(clock=clock)
+    found = _Found(clock=clock, languages=languages)
     names = _names(found, clock, progress)
     made: list[Part] = []
     for part in wanted:
@@ -291,6 +293,7 @@ def _write(target: Path, found: _Found) -> None:
             "version": VERSION,
             "seed": SEED,
             "parts": found.parts,
+            "languages": list(found.languages),
             "left_out": found.left_out,
             "items": dict(sorted(sources.items())),
             "packages": packages,
