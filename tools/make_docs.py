@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from crossbit.cli.reference import reference
+from crossbit.evaluation.curves import curve_table, memory_table, read_points
 from crossbit.methods import METHODS
 from crossbit.methods.base import abilities
 
@@ -32,6 +33,10 @@ FOLDERS = {
     "reference": "Reference",
     "decisions": "Decisions: the question, the options, the choice, its price",
 }
+NOISE = (
+    "<!-- begin of what `make docs` writes from results/picto-noise -->\n",
+    "<!-- end of what `make docs` writes -->\n",
+)
 END = "<!-- end of what `make docs` writes; below is by hand -->"
 
 
@@ -100,6 +105,27 @@ def can(name: str) -> frozenset[str]:
     return abilities(getattr(import_module(module_name), class_name))
 
 
+def noise() -> str:
+    """Give the page on noise with the tables of its curves."""
+    text = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(NOISE[0])
+    folder = ROOT / "results" / "picto-noise"
+    if not any(folder.glob("*.json")):
+        return before + NOISE[0] + "Not measured yet.\n" + NOISE[1] + rest.partition(NOISE[1])[2]
+    found = read_points(folder)
+    seeds = max(len(point.values) for point in found)
+    tables = [
+        f"Rsum, mean and standard deviation over {seeds} seeds:",
+        "",
+        curve_table(found),
+        "Rsum on the validation split, at the chosen epoch / after the last one:",
+        "",
+        memory_table(found),
+        "",
+    ]
+    return before + NOISE[0] + "\n".join(tables) + NOISE[1] + rest.partition(NOISE[1])[2]
+
+
 def index(made: dict[Path, str]) -> str:
     """Give the list of all pages, by folder and with their titles."""
     docs = ROOT / "docs"
@@ -127,6 +153,7 @@ def pages() -> dict[Path, str]:
         path = ROOT / "docs" / "methods" / f"{name}.md"
         own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else ""
         made[path] = head(name) + own
+    made[ROOT / "docs" / "noise.md"] = noise()
     made[ROOT / "docs" / "README.md"] = index(made)
     return made
 
