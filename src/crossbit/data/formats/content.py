@@ -142,6 +142,4 @@ def _place(manifest: Manifest, item: Item, target: Path, how: str) -> None:
 def safe_name(name: str) -> str:
     """Give a relative path that is safe on every file system: odd characters become %XX, no part is empty, `.` or `..`."""
     parts = [quote(part, safe="-_ ().+,=@") for part in name.split("/")]
-    return "/".join(
-        part.replace(".", "%2E") if part.strip(".") == "" or part.startswith(".") else part for part in parts
-    )
+    return "/".join(part.replace(".", "%2E") if part.startswith(".") else part or "%" for part in parts)

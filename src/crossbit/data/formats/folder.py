@@ -116,6 +116,8 @@ def write(manifest: Manifest, path: Path, *, language: str = "en") -> list[str]:
         split = f"{item.split}/" if item.split else ""
         name = item.id.removeprefix(split)
         safe = safe_name(name)
+        if _LANG.search(safe):  # `cat.de.png` would take the German captions of `cat.png` for its own
+            safe = safe.replace(".", "%2E")
         renamed += split + safe != item.id
         target = path / (split + safe + suffix_of(manifest, item))
         target.parent.mkdir(parents=True, exist_ok=True)

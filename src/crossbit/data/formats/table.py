@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from crossbit.data.formats.arrow import batches, schema_of
 from crossbit.data.formats.columns import Columns, Drafts, Pick, Rules, chosen_columns
 from crossbit.data.formats.faults import Notes
-from crossbit.data.formats.gather import Gather, lines
+from crossbit.data.formats.gather import Gather, lines, one_line
 from crossbit.data.formats.losses import Holds
 from crossbit.data.formats.own import rebased
 from crossbit.data.manifest import Item, Manifest
@@ -206,7 +206,7 @@ def write_csv(manifest: Manifest, path: Path, *, delimiter: str = ",") -> list[s
                         name: getattr(caption, "lang" if name == "language" else name) for name in _CAPTION & set(names)
                     }
                 writer.writerow(
-                    [item.id, item.path, caption.text if caption else "", *(fields[name] for name in names)]
+                    [item.id, item.path, one_line(caption.text) if caption else "", *(fields[name] for name in names)]
                 )
     partial.replace(path)
     return _lost(manifest)

@@ -252,7 +252,7 @@ def _with_texts(sample: _Sample, row: dict[str, Any], columns: Columns) -> tuple
     for name, text in sample.texts.items():
         if (match := _TEXT.fullmatch(name)) is None or one_line(text) in there:
             continue
-        found = [line for line in text.splitlines() or [""] if one_line(line) not in there]
+        found = [line for line in text.rstrip("\r\n").split("\n") if one_line(line) not in there]
         if found:
             added[f".{name}"] = found
             captions.append((f".{name}", match["lang"]))
