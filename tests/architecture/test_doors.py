@@ -29,6 +29,7 @@ AT_ONCE = {
     "rich": ("cli/",),
     "pydantic": ("config.py", "server/"),
     "fastapi": ("server/",),
+    "h5py": (),
     "matplotlib": ("evaluation/compare.py",),
 }
 LATE = {
@@ -36,6 +37,7 @@ LATE = {
     "onnxruntime": ("model.py",),
     "onnx": ("model.py",),
     "tokenizers": ("model.py",),
+    "h5py": ("data/formats/matfile.py",),  # of the extra `mat`: only files of MATLAB 7.3 need it
 }
 """Also allowed there, but only inside a function: what trains or measures, and the doctor that looks whether torch runs."""
 

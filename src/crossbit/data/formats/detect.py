@@ -110,6 +110,12 @@ def _is_folder(sight: Sight) -> bool:
     return bool(stems & texts)
 
 
+def _is_mat(sight: Sight, name: str) -> bool:
+    """Say whether the name of a MATLAB file, or of the folder of some, tells the set; nothing in them does."""
+    files = [file.lower() for file in (sight.path.name, *sight.names) if file.lower().endswith(".mat")]
+    return bool(files) and any(re.search(name, text) for text in (sight.path.resolve().name.lower(), *files))
+
+
 def _is_audiocaps(sight: Sight) -> bool:
     tables = [sight.path / f"{name}.csv" for name in ("train", "val", "test")] if sight.path.is_dir() else [sight.path]
     return any("audiocap_id" in Sight(table).columns for table in tables)
@@ -120,6 +126,11 @@ SIGNS: dict[str, Callable[[Sight], bool]] = {
     "webdataset": lambda s: s.suffix == ".tar" or s.has(r"([^/]+/)?[^/]+\.tar"),
     "precomp": lambda s: s.has(r"(train|dev|test|testall)_ims\.npy"),
     "hf": _is_hf,
+    "mirflickr25k": lambda s: _is_mat(s, r"flickr[-_]?25k|mirflickr|mir_"),
+    "nuswide10": lambda s: _is_mat(s, r"nus[-_]?wide.*10"),
+    "nuswide21": lambda s: _is_mat(s, r"nus[-_]?wide.*21"),
+    "iaprtc12": lambda s: _is_mat(s, r"iapr"),
+    "coco-hashing": lambda s: _is_mat(s, r"coco"),
     "msrvtt": lambda s: s.has(r"([^/]+/)?(MSRVTT_.*|(train_val|test)_videodatainfo\.json)"),
     "msvd": lambda s: s.has(r"AllVideoDescriptions\.txt|youtube_mapping\.txt|raw-captions\.(json|pkl)"),
     "vatex": lambda s: s.has(r"vatex_.*\.json") or s.suffix == ".json" and s.holds("videoID", "enCap"),

@@ -18,6 +18,7 @@ _PLACES = {
     ".parquet": ("column", "row", "member"),
     ".arrow": ("column", "row", "member"),
     ".npy": ("row",),
+    ".mat": ("array", "row"),
 }
 """Metadata that say where an item lies, by the suffix of a file that holds many."""
 
