@@ -115,7 +115,10 @@ def _captions(names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     for name in names:
         match = _SUFFIXED.fullmatch(name.lower())
         if match and match["name"] in NAMES["caption"]:
-            yield name, match["lang"] and match["lang"].replace("_", "-")
+            primary, _, region = (
+                name[match.start("lang") :].replace("_", "-").partition("-") if match["lang"] else ("", "", "")
+            )
+            yield name, "-".join(part for part in (primary.lower(), region) if part) or None
 
 
 Pick = str | Mapping[str, str]
