@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from crossbit.data import cache as cache_module
@@ -259,3 +263,92 @@ def test_packaged_encoder_within_half_precision(tmp_path: Path) -> None:
     np.testing.assert_allclose(cached.tokens, direct.tokens, atol=2e-3)
     np.testing.assert_allclose(cached.pooled, direct.pooled, atol=1e-4)
     np.testing.assert_array_equal(cached.mask, direct.mask)
+
+
+@settings(max_examples=25, deadline=None)
+@given(asked=st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=1, max_size=6))
+def test_whatever_was_asked_before_the_rows_are_right(asked: list[list[int]]) -> None:
+    encoder = Letters()
+    with tempfile.TemporaryDirectory() as folder:
+        for numbers in asked:
+            texts = ["x" * number for number in numbers]
+            cached = FeatureCache(encoder, Path(folder)).get_or_encode(texts, progress=False)
+            assert cached.lengths.tolist() == [number + 1 for number in numbers]
+            assert cached.pooled[:, 0].tolist() == pytest.approx([number * ord("x") + 0.1 for number in numbers])
+            taken = cached.take(np.arange(len(numbers)))
+            assert taken.tokens[..., 0].sum(1).tolist() == [number * ord("x") for number in numbers]
+    assert len(encoder.seen) == len(set(encoder.seen)) == len({number for numbers in asked for number in numbers})
+
+
+def test_keys_may_end_in_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # NumPy leaves zeros at the end of byte strings out; the next two differ nowhere else
+    keys = {"a": b"\1" * 31 + b"\0", "b": b"\1" * 30 + b"\0\0", "c": b"\0" * 32}
+    monkeypatch.setattr(FeatureCache, "_keys", lambda _, media: [keys[text] for text in media])
+    encoder = Letters()
+    for texts in (["a"], ["b", "a"], ["c", "b", "a"], ["a", "b", "c"]):
+        cached = FeatureCache(encoder, tmp_path).get_or_encode(texts, progress=False)
+        assert cached.pooled[:, 0].tolist() == pytest.approx([ord(text) + 0.1 for text in texts])
+    assert encoder.seen == ["a", "b", "c"]
+
+
+def age(pack: Path, seconds: float) -> None:
+    for path in pack.iterdir():
+        os.utime(path, (path.stat().st_atime - seconds, path.stat().st_mtime - seconds))
+
+
+def test_checksums_are_compared_once_and_again_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compared = []
+    real = cache_module._sum
+    monkeypatch.setattr(cache_module, "_sum", lambda *arrays: compared.append(1) or real(*arrays))
+
+    def cost() -> int:
+        compared.clear()
+        FeatureCache(Letters(), tmp_path).get_or_encode(WORDS, progress=False)
+        return len(compared)
+
+    cost()
+    pack = only_pack(tmp_path)
+    assert cost() == 4  # just written: whoever writes once more within a tick of the clock leaves the time as it is
+    assert not (pack / "checked.json").exists()
+    age(pack, 10)
+    assert [cost(), cost()] == [4, 0]
+    data = bytearray((pack / "tokens.npy").read_bytes())
+    data[-1] ^= 1
+    (pack / "tokens.npy").write_bytes(data)
+    age(pack, 10)
+    with caplog.at_level(logging.WARNING):
+        cost()
+    assert "1 of 4 items are damaged" in caplog.text
+    caplog.clear()
+    for folder in tmp_path.glob("features/letters/pack-*"):
+        age(folder, 10)
+    cost()
+    assert cost() == 0
+    assert caplog.text == ""  # what was encoded anew stands for it
+    (pack / "checked.json").write_text("{")
+    assert cost() == 4
+
+
+def test_a_damaged_item_is_remembered_as_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    FeatureCache(Letters(), tmp_path).get_or_encode(WORDS, progress=False)
+    pack = only_pack(tmp_path)
+    sums = np.load(pack / "sums.npy")
+    sums[2] += 1
+    np.save(pack / "sums.npy", sums)
+    age(pack, 10)
+    opened = cache_module._Pack.open(pack)
+    assert opened is not None
+    for _ in range(2):
+        assert opened.sound().tolist() == [True, True, False, True]
+    assert json.loads((pack / "checked.json").read_text())["damaged"] == [2]
+
+
+def test_a_cache_that_may_only_be_read_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = FeatureCache(Letters(), tmp_path).get_or_encode(WORDS, progress=False)
+    age(only_pack(tmp_path), 10)
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "read-only")))
+    again = FeatureCache(Letters(), tmp_path).get_or_encode(WORDS, progress=False)
+    np.testing.assert_array_equal(again.pooled, first.pooled)
+    assert not list(only_pack(tmp_path).glob("*checked*"))

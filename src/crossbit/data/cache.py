@@ -6,9 +6,11 @@
                                              pooled.npy  (N, P)  float32
                                              sums.npy    (N,)    checksum of each item's tokens and pooled vector
                                              files.json          sizes; written last
+                                             checked.json        when the checksums were compared, and what was damaged
 
 A pack is written apart and renamed into place, so it is there whole or not at all, and any number of processes may write at
-once. What is found damaged all the same (another size, another checksum) is encoded anew, and the log counts it.
+once. What is found damaged all the same (another size, another checksum) is encoded anew, and the log counts it. The checksums
+are compared when a pack is first opened, and again when size or time of one of its files have changed since.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import secrets
 import shutil
 import time
@@ -24,13 +27,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float16, Int64
+from jaxtyping import Bool, Float, Float16, Int64
 from tqdm import tqdm
 
 from crossbit.cachedir import cache_dir, scratch_folder
@@ -42,7 +45,10 @@ if TYPE_CHECKING:
 
 _PACK_BYTES = 96 * 2**20
 _TEXTS_AT_ONCE = 2048  # sorted by length among themselves, so that a batch has little padding
+_FILES_AT_ONCE = 64
 _THREADS = 4
+_SETTLED_NS = 2 * 10**9
+_KEY = np.dtype("S32")
 _log = logging.getLogger(__name__)
 
 
@@ -69,14 +75,13 @@ class FeatureCache:
             MediaError: a picture cannot be read; what was encoded before it is kept.
             DataError: the cache cannot be written.
         """
-        keys = self._keys(media)
-        known = self._known(set(keys))
-        missing = {key: item for key, item in zip(keys, media, strict=True) if key not in known}
-        if missing:
-            self._encode(missing, progress, batch_size)
-            known |= self._known(set(missing))
-        places = [known[key] for key in keys]
-        return CachedFeatures.of(self.card.modality, (self.card.dim, self.card.pooled_dim), places)
+        keys = np.frombuffer(b"".join(self._keys(media)), _KEY)
+        wanted, firsts, where = np.unique(keys, return_index=True, return_inverse=True)
+        known = self._known(wanted)
+        if (absent := np.sort(firsts[known.pack_of < 0])).size:
+            self._encode({keys[at].ljust(_KEY.itemsize, b"\0"): media[at] for at in absent}, progress, batch_size)
+            known = self._known(wanted)
+        return CachedFeatures.of(self.card.modality, (self.card.dim, self.card.pooled_dim), known.at(where))
 
     def _keys(self, media: Sequence[str | Path]) -> list[bytes]:
         if self.card.modality != "image":
@@ -84,27 +89,36 @@ class FeatureCache:
                 if not isinstance(text, str):
                     raise UsageError(f"text {place}: found a {type(text).__name__}, expected a string")
             return [hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).digest() for text in media]
+        chunks = [media[start : start + _FILES_AT_ONCE] for start in range(0, len(media), _FILES_AT_ONCE)]
         with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(_file_key, media))
+            return [key for keys in pool.map(_file_keys, chunks) for key in keys]
 
-    def _known(self, wanted: set[bytes]) -> dict[bytes, _Place]:
-        """Find the wanted items in all packs, and leave out what is damaged."""
-        found: dict[bytes, _Place] = {}
-        broken = 0
+    def _known(self, wanted: np.ndarray) -> _Places:
+        """Find the wanted keys, sorted and each once, in all packs, and leave out what is damaged."""
+        packs, broken = [], 0
         for folder in sorted(self.folder.glob("pack-*")):  # later ones stand for earlier ones
-            pack = _Pack.open(folder)
-            if pack is None:
+            if (pack := _Pack.open(folder)) is not None:
+                packs.append(pack)
+            else:
                 broken += 1
                 shutil.rmtree(folder, ignore_errors=True)
-                continue
-            found.update({key: _Place(pack, row) for row, key in enumerate(pack.keys) if key in wanted})
         if broken:
             _log.warning("%s: %d damaged packs removed, their items are encoded anew", self.folder, broken)
+        places = _Places(tuple(packs), *(np.full(len(wanted), -1, np.int64) for _ in range(2)))
+        damaged = np.zeros(len(wanted), bool)
+        held = [_find(pack.keys, wanted) for pack in packs]
         with ThreadPoolExecutor(_THREADS) as pool:
-            sound = dict(zip(found, pool.map(_Place.is_sound, found.values()), strict=True))
-        if damaged := len(sound) - sum(sound.values()):
-            _log.warning("%s: %d of %d items are damaged and encoded anew", self.folder, damaged, len(sound))
-        return {key: place for key, place in found.items() if sound[key]}
+            sound = pool.map(lambda pack, at: pack.sound() if (at >= 0).any() else None, packs, held)
+            for number, (at, good) in enumerate(zip(held, sound, strict=True)):
+                if good is None:
+                    continue
+                damaged[at[(at >= 0) & ~good]] = True
+                rows = np.flatnonzero((at >= 0) & good)
+                places.pack_of[at[rows]], places.row_of[at[rows]] = number, rows
+        if lost := int((damaged & (places.pack_of < 0)).sum()):
+            found = int((damaged | (places.pack_of >= 0)).sum())
+            _log.warning("%s: %d of %d items are damaged and encoded anew", self.folder, lost, found)
+        return places
 
     def _encode(self, missing: dict[bytes, Any], progress: bool, batch_size: int) -> None:
         keys, media = list(missing), list(missing.values())
@@ -172,21 +186,17 @@ class CachedFeatures:
     _first: Int64[np.ndarray, " N"] = field(repr=False)
 
     @classmethod
-    def of(cls, modality: Modality, widths: tuple[int, int], places: Sequence[_Place]) -> CachedFeatures:
+    def of(cls, modality: Modality, widths: tuple[int, int], places: _Places) -> CachedFeatures:
         """Gather rows that lie in any packs."""
-        packs = {id(place.pack): place.pack for place in places}
-        number = {key: at for at, key in enumerate(packs)}
-        pack_of = np.array([number[id(place.pack)] for place in places], np.int64)
-        row_of = np.array([place.row for place in places], np.int64)
-        pooled = np.empty((len(places), widths[1]), np.float32)
-        lengths, first = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
-        for at, pack in enumerate(packs.values()):
-            here = np.flatnonzero(pack_of == at)
-            rows = row_of[here]
+        size = len(places.pack_of)
+        pooled = np.empty((size, widths[1]), np.float32)
+        lengths, first = np.empty(size, np.int64), np.empty(size, np.int64)
+        for number, pack in enumerate(places.packs):
+            here = np.flatnonzero(places.pack_of == number)
+            rows = places.row_of[here]
             pooled[here] = pack.pooled[rows]
-            starts = np.concatenate([[0], pack.ends[:-1]])
-            first[here], lengths[here] = starts[rows], (pack.ends - starts)[rows]
-        return cls(modality, widths[0], pooled, lengths, tuple(packs.values()), pack_of, first)
+            first[here], lengths[here] = pack.starts[rows], pack.lengths[rows]
+        return cls(modality, widths[0], pooled, lengths, places.packs, places.pack_of, first)
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -225,11 +235,25 @@ def _copy(tokens: Float16[np.ndarray, "length D"], into: Float[np.ndarray, "leng
 
 
 @dataclass(frozen=True)
+class _Places:
+    """Where items lie: a pack, by its number, and a row of it; both -1 where an item is in none."""
+
+    packs: tuple[_Pack, ...]
+    pack_of: Int64[np.ndarray, " N"]
+    row_of: Int64[np.ndarray, " N"]
+
+    def at(self, rows: np.ndarray) -> _Places:
+        """Give the places of some items."""
+        return _Places(self.packs, self.pack_of[rows], self.row_of[rows])
+
+
+@dataclass(frozen=True)
 class _Pack:
     """One pack, memory-mapped."""
 
-    keys: list[bytes]
-    ends: Int64[np.ndarray, " N"]
+    folder: Path
+    keys: np.ndarray
+    lengths: Int64[np.ndarray, " N"]
     tokens: Float16[np.ndarray, "T D"]
     pooled: Float[np.ndarray, "N P"]
     sums: np.ndarray
@@ -243,29 +267,60 @@ class _Pack:
                 return None
             # as plain arrays over the map: slices of np.memmap itself cost five times as much to make
             part = {name: np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name in sizes}
-            keys = [bytes(key) for key in part["keys.npy"]]
-            ends = np.cumsum(part["lengths.npy"], dtype=np.int64)
-            pack = cls(keys, ends, part["tokens.npy"], part["pooled.npy"], part["sums.npy"])
-        except (OSError, ValueError, KeyError, AttributeError):
+            keys, lengths = part["keys.npy"].view(_KEY)[:, 0], part["lengths.npy"].astype(np.int64)
+            pack = cls(folder, keys, lengths, part["tokens.npy"], part["pooled.npy"], part["sums.npy"])
+        except (OSError, ValueError, KeyError, IndexError, AttributeError):
             return None
-        whole = len(keys) == len(ends) == len(pack.pooled) == len(pack.sums) and (ends[-1:] == len(pack.tokens)).all()
+        whole = len(keys) == len(lengths) == len(pack.pooled) == len(pack.sums) and lengths.sum() == len(pack.tokens)
         return pack if whole and pack.tokens.dtype == np.float16 else None
 
+    @cached_property
+    def starts(self) -> Int64[np.ndarray, " N"]:
+        """Give the first token of each item."""
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
 
-@dataclass(frozen=True)
-class _Place:
-    """Where one item lies."""
+    def sound(self) -> Bool[np.ndarray, " N"]:
+        """Say of each item whether its checksum is what was written."""
+        stamps = self._stamps()
+        good = np.ones(len(self.keys), bool)
+        try:
+            checked = json.loads((self.folder / "checked.json").read_text(encoding="utf-8"))
+            if stamps and checked["files"] == stamps:
+                good[checked["damaged"]] = False
+                return good
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            pass  # never checked
+        for row, (start, length) in enumerate(zip(self.starts.tolist(), self.lengths.tolist(), strict=True)):
+            good[row] = _sum(self.tokens[start : start + length], self.pooled[row]) == int(self.sums[row])
+        # a file that has just been written may change once more without its time telling
+        if stamps and max(changed for _, changed in stamps.values()) < time.time_ns() - _SETTLED_NS:
+            self._keep({"files": stamps, "damaged": np.flatnonzero(~good).tolist()})
+        return good
 
-    pack: _Pack
-    row: int
+    def _stamps(self) -> dict[str, list[int]]:
+        names = ("tokens.npy", "pooled.npy", "lengths.npy", "sums.npy")
+        try:
+            found = {name: (self.folder / name).stat() for name in names}
+        except OSError:  # somebody removes the pack; what is mapped stays readable
+            return {}
+        return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
 
-    def tokens(self) -> Float16[np.ndarray, "length D"]:
-        start = int(self.pack.ends[self.row - 1]) if self.row else 0
-        return self.pack.tokens[start : int(self.pack.ends[self.row])]
+    def _keep(self, checked: dict[str, Any]) -> None:
+        partial = self.folder / f".checked-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            partial.write_text(json.dumps(checked), encoding="utf-8")
+            partial.replace(self.folder / "checked.json")
+        except OSError:  # a cache that may only be read is checked every time
+            partial.unlink(missing_ok=True)
 
-    def is_sound(self) -> bool:
-        """Compare the checksum: reads the item once, at some GB a second."""
-        return _sum(self.tokens(), self.pack.pooled[self.row]) == int(self.pack.sums[self.row])
+
+def _find(keys: np.ndarray, wanted: np.ndarray) -> Int64[np.ndarray, " N"]:
+    """Give for each key its place in the sorted `wanted`, or -1."""
+    if not len(wanted):
+        return np.full(len(keys), -1, np.int64)
+    at = np.searchsorted(wanted, keys).clip(max=len(wanted) - 1)
+    return np.where(wanted[at] == keys, at, -1)
 
 
 class _Writer:
@@ -314,6 +369,10 @@ class _Writer:
 
 def _sum(tokens: np.ndarray, pooled: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(pooled).data, zlib.crc32(np.ascontiguousarray(tokens).data))
+
+
+def _file_keys(paths: Sequence[str | Path]) -> list[bytes]:
+    return [_file_key(path) for path in paths]
 
 
 def _file_key(path: str | Path) -> bytes:
