@@ -17,7 +17,9 @@ from crossbit.data.noise import Noise, apply
 from crossbit.encoders import load as load_encoder
 from crossbit.errors import ConfigError
 from crossbit.model import Model, method_class
-from crossbit.training.loop import TrainingConfig, TrainReport, train
+from crossbit.training.loop import TrainingConfig, train
+from crossbit.training.once import fit_once
+from crossbit.training.report import TrainReport
 
 SEES = (
     "Learned {items} pictures of `{data}` with names in {languages}; it knows what looks like them, "
@@ -72,6 +74,8 @@ def fit(
         resume: go on from the newest checkpoint of the folder.
         progress: show bars.
     """
+    from crossbit.methods.base import abilities
+
     cls = method_class(key)
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
     training = training or settings_for(key)
@@ -83,7 +87,14 @@ def fit(
     dims = {view: (card.dim, card.pooled_dim) for view, card in cards.items()}
     plan = make_strategy(strategy, strategy_config or {})
     methods = [_build(cls, config, dims, training.seed + peer) for peer in range(plan.peers)]
-    report = train(methods, pairs, training, folder, lambda m: validation_rsum(m, held_out), plan, resume, progress)
+
+    def validate(trained: Sequence[Any]) -> float:
+        return validation_rsum(trained, held_out)
+
+    if "fits" in abilities(cls):
+        report = fit_once(methods[0], pairs, folder, validate, training.seed)
+    else:
+        report = train(methods, pairs, training, folder, validate, plan, resume, progress)
     spoken = sorted(set(pairs.languages))
     model = Model.from_method(
         report.methods[0],

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from crossbit.batch import Batch, Encoded
@@ -46,6 +46,8 @@ class Pairs:
         texts: the captions themselves.
         languages: the language of each caption row.
         view: the name under which items enter a batch.
+        labels: 0/1 labels of each item row; None where the data has none.
+        label_names: what the columns of `labels` mean.
     """
 
     items: FeatureRows
@@ -55,6 +57,8 @@ class Pairs:
     texts: Sequence[str]
     languages: Sequence[str]
     view: str = "image"
+    labels: Float32[np.ndarray, "N C"] | None = None
+    label_names: tuple[str, ...] = ()
     _first: Int64[np.ndarray, " N"] = field(init=False, repr=False)
     _count: Int64[np.ndarray, " N"] = field(init=False, repr=False)
 
@@ -70,6 +74,7 @@ class Pairs:
     @classmethod
     def of(cls, manifest: Manifest, items: FeatureRows, captions: FeatureRows, view: str = "image") -> Pairs:
         """Join a manifest with the features of its items and of its captions, both in its order."""
+        labels, label_names = label_table(manifest)
         concepts: dict[str, int] = {}
         numbers = [concepts.setdefault(item.concept or item.id, len(concepts)) for item in manifest]
         rows = [(row, caption) for row, item in enumerate(manifest) for caption in item.captions]
@@ -81,6 +86,8 @@ class Pairs:
             [caption.text for _, caption in rows],
             [caption.lang for _, caption in rows],
             view,
+            labels,
+            label_names,
         )
 
     def __len__(self) -> int:
@@ -118,6 +125,7 @@ class Pairs:
             },
             item=torch.from_numpy(self.concept_of[items]).to(device),
             pair=torch.from_numpy(rows.copy()).to(device),
+            labels=None if self.labels is None else torch.from_numpy(self.labels[items]).to(device),
         )
 
     def sample(self, limit: int = 2048, seed: int = 0, *, tokens: bool = True) -> Mapping[str, Encoded]:
@@ -132,11 +140,30 @@ class Pairs:
 
     def pooled(self, limit: int = 50_000, seed: int = 0) -> Mapping[str, Tensor]:
         """Give the pooled rows of up to `limit` pairs: row i of the items belongs to row i of the captions."""
-        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:limit])
+        rows = self._drawn(limit, seed)
         return {
             self.view: torch.from_numpy(self.items.pooled[self.item_of[rows]].astype(np.float32)),
             "text": torch.from_numpy(self.captions.pooled[rows].astype(np.float32)),
         }
+
+    def pooled_labels(self, limit: int = 50_000, seed: int = 0) -> Float32[np.ndarray, "M C"] | None:
+        """Give the labels of the pairs that `pooled` gives."""
+        return None if self.labels is None else self.labels[self.item_of[self._drawn(limit, seed)]]
+
+    def _drawn(self, limit: int, seed: int) -> Int64[np.ndarray, " M"]:
+        return np.sort(np.random.default_rng(seed).permutation(len(self))[:limit])
+
+
+def label_table(manifest: Manifest) -> tuple[Float32[np.ndarray, "N C"] | None, tuple[str, ...]]:
+    """Give the labels of a manifest's items as a 0/1 table, and the names of its columns in order."""
+    names = tuple(sorted({label for item in manifest for label in item.labels}))
+    if not names:
+        return None, ()
+    column = {name: place for place, name in enumerate(names)}
+    table = np.zeros((len(manifest), len(names)), np.float32)
+    for row, item in enumerate(manifest):
+        table[row, [column[label] for label in item.labels]] = 1
+    return table, names
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from tqdm import tqdm
 from crossbit.batch import Batch, Moment
 from crossbit.data.loader import Pairs
 from crossbit.errors import ConfigError
-from crossbit.methods.base import Embeds, Hashes, Learns, Method, Prepares, similarity
+from crossbit.methods.base import Embeds, Learns, Method, Prepares, similarity
 from crossbit.strategies.base import Strategy
 from crossbit.training import checkpoint
 from crossbit.training.evidence import evidence
 from crossbit.training.optim import make_optimiser, rate_factor, set_rate
-from crossbit.training.track import COLLAPSED, Track, bits_report, diagnose, effective_rank
+from crossbit.training.report import TrainReport, bits_of
+from crossbit.training.track import COLLAPSED, Track, diagnose, effective_rank
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +61,6 @@ class TrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
     tensorboard: bool = False
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """Say how a run went; `methods` hold the weights of the best validated epoch, one a peer."""
-
-    methods: tuple[Method, ...]
-    best_epoch: int
-    best_rsum: float
-    epochs: int
-    stopped_early: bool
-    collapsed: bool
-    bits: dict[str, Any]
 
 
 class _Step(nn.Module):
@@ -210,7 +198,7 @@ def train(
         done,
         state["stopped"],
         state["collapsed"],
-        _bits(methods[0], pairs),
+        bits_of(methods[0], pairs),
     )
 
 
@@ -285,17 +273,6 @@ def _look(method: Method, pairs: Pairs, config: TrainingConfig) -> dict[str, flo
         )
     else:
         report["mean_cosine"] = report["strangers"]
-    return report
-
-
-@torch.no_grad()
-def _bits(method: Method, pairs: Pairs) -> dict[str, Any]:
-    if not (isinstance(method, Hashes) and issubclass(type(method), Hashes)):
-        return {}
-    codes = [method.relax(encoded) for encoded in pairs.sample(1024).values()]
-    report = bits_report(torch.cat(codes))
-    if report["dead_bits"]:
-        log.warning("%d bits are the same for nearly all items: %s", len(report["dead_bits"]), report["dead_bits"])
     return report
 
 
