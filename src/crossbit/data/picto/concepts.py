@@ -14,6 +14,7 @@ Clips, spoken captions and sounds share the concepts of their drawing or stamp; 
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from crossbit.data.splits import split_by_concept
 
 EMOJI = "emoji:"
 TEXT_KINDS = ("name", "sentence")
+_MARKS = "PSZ"
 _HELD = ("test", "val")
 """Splits that must not be seen in training, the one that wins first."""
 
@@ -255,7 +257,13 @@ def drop_held_names(items: Sequence[Item]) -> tuple[list[Item], int]:
 
 
 def said(caption: Caption) -> tuple[str, str]:
-    """Give a caption's language and words, in the form in which two captions say the same."""
+    """Give a caption's language and words, in the form in which two captions say the same: no marks at the ends."""
     if caption.lang == "en":
         return caption.lang, normal(caption.text)
-    return caption.lang, " ".join(caption.text.casefold().split()).rstrip(".!。।")
+    text = " ".join(unicodedata.normalize("NFKC", caption.text).casefold().split())
+    begin, end = 0, len(text)
+    while begin < end and unicodedata.category(text[begin])[0] in _MARKS:
+        begin += 1
+    while begin < end and unicodedata.category(text[end - 1])[0] in _MARKS:
+        end -= 1
+    return caption.lang, text[begin:end]

@@ -17,12 +17,11 @@ from scipy.fft import dctn
 
 from crossbit.media.resize import letterbox
 
-HASH_BITS = 10
+HASH_BITS = 14
 """Hashes that differ in more bits are not compared further."""
-CORRELATION = 0.95
-"""Of the whole thumbnails, channels together."""
-SQUARE = 0.12
-"""Largest difference, 0 to 1, of the mean of any square of 6 x 6 pixels of the thumbnails."""
+ALIKE = ((0.95, 0.12), (0.99, 0.20))
+"""Correlation of the whole thumbnails, channels together, and the largest difference, 0 to 1, of the mean of any square of
+6 x 6 pixels: one of the two has to hold."""
 
 _EDGE = 48
 _CELL = 6
@@ -97,7 +96,8 @@ def _confirmed(looks: Looks, left: Int[np.ndarray, " P"], right: Int[np.ndarray,
         other = looks.thumbnails[right[part]].astype(np.float32) / 255
         if flip:
             other = other[:, :, ::-1]
-        kept[part] = (correlations(one, other) >= CORRELATION) & (largest_difference(one, other) <= SQUARE)
+        correlation, difference = correlations(one, other), largest_difference(one, other)
+        kept[part] = np.any([(correlation >= c) & (difference <= d) for c, d in ALIKE], axis=0)
     return kept
 
 
