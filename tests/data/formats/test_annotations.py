@@ -48,6 +48,25 @@ def test_restval_is_explicit(tmp_path: Path) -> None:
         formats.read("karpathy", path, restval="maybe")
 
 
+def test_published_sizes_are_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = coco(tmp_path)
+    said = [problem.message for problem in formats.validate("karpathy", path, media_files=False).problems]
+    assert said == [
+        "split 'train' holds 2 items with 4 captions, expected 113,287 items with 566,747 captions, as published",
+        "split 'val' holds 1 items with 2 captions, expected 5,000 items with 25,010 captions, as published",
+        "split 'test' holds 1 items with 2 captions, expected 5,000 items with 25,010 captions, as published",
+    ]
+    kept = formats.validate("karpathy", path, media_files=False, restval="keep").problems
+    assert "split 'restval' holds 1 items with 2 captions, expected 30,504 items" in kept[1].message
+    assert formats.validate("karpathy", path, media_files=False, counts=False).problems == ()
+    caplog.clear()
+    assert len(formats.read("karpathy", path)) == 4  # part of a set can be read
+    assert caplog.text.count("as published") == 3
+    folder = regions(tmp_path, [5, 5], None).rename(tmp_path / "f30k_precomp")
+    (problem,) = formats.validate("precomp", folder).problems
+    assert "split 'val' holds 2 items with 10 captions, expected 1,014 items with 5,070" in problem.message
+
+
 def test_coco_is_written_as_it_was_read(tmp_path: Path) -> None:
     path = coco(tmp_path)
     manifest = formats.read("karpathy", path, restval="keep")

@@ -16,19 +16,35 @@ from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import SPLITS, SUFFIXES, Gather, field, json_of
 from crossbit.data.formats.losses import Holds, one_language, whole_file
 from crossbit.data.formats.own import rebased
+from crossbit.data.formats.published import Size, Sizes, check_sizes
 from crossbit.data.manifest import Caption, Item, Manifest
 from crossbit.errors import UsageError
 
 RESTVAL = ("train", "drop", "keep")
+COCO_TRAIN = Size(113_287, 566_747)
+SIZES: Mapping[str, Sizes] = {
+    "coco": {
+        "train": Size(82_783, 414_113),
+        "restval": Size(30_504, 152_634),
+        "val": Size(5_000, 25_010),
+        "test": Size(5_000, 25_010),
+    },
+    "flickr30k": {"train": Size(29_000, 145_000), "val": Size(1_014, 5_070), "test": Size(1_000, 5_000)},
+    "flickr8k": {"train": Size(6_000, 30_000), "val": Size(1_000, 5_000), "test": Size(1_000, 5_000)},
+}
+"""What the published files hold, by their own field `dataset`."""
 
 
-def read(path: Path, notes: Notes, *, restval: str = "train", media: Path | None = None) -> Manifest:
+def read(
+    path: Path, notes: Notes, *, restval: str = "train", counts: bool = True, media: Path | None = None
+) -> Manifest:
     """Read the JSON file.
 
     Args:
         path: the file.
         notes: takes the problems.
         restval: what COCO's fourth split becomes: `train` (as most papers have it), `drop`, or `keep` as a split of that name.
+        counts: compare the numbers of COCO, Flickr8k and Flickr30k with those of the published splits.
         media: the folder of the pictures, or for COCO the one above `train2014` and `val2014`; else the file's own.
 
     Raises:
@@ -51,7 +67,12 @@ def read(path: Path, notes: Notes, *, restval: str = "train", media: Path | None
             continue
         split = "train" if split == "restval" and restval == "train" else SPLITS.get(split, split)
         gather.add(_item(record, name, split, sentences, gather, path, place), path)
-    return gather.manifest(path.stem, media or path.parent, path)
+    manifest = gather.manifest(path.stem, media or path.parent, path)
+    sizes = dict(SIZES.get(str(data.get("dataset")), {}))
+    if restval == "train":
+        sizes |= {"train": COCO_TRAIN} if "restval" in sizes else {}
+    check_sizes(manifest, path, notes, sizes, counts)
+    return manifest
 
 
 def _item(

@@ -10,7 +10,7 @@ An item's path is the array, and `metadata["row"]` says which row of it is the i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,34 @@ from numpy.typing import NDArray
 from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import Gather, lines, need, one_line
 from crossbit.data.formats.losses import Holds, one_language
+from crossbit.data.formats.published import Size, Sizes, check_sizes
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ManifestError, UsageError
 
 _PARTS = {"train": "train", "dev": "val", "test": "test", "testall": "test"}
+SIZES: Mapping[str, Sizes] = {
+    "f8k_precomp": {"train": Size(6_000, 30_000), "val": Size(1_000, 5_000), "test": Size(1_000, 5_000)},
+    "f30k_precomp": {"train": Size(29_000, 145_000), "val": Size(1_014, 5_070), "test": Size(1_000, 5_000)},
+    "coco_precomp": {
+        "train": Size(113_287, 566_435),
+        "val": Size(5_000, 25_000),
+        "test": (Size(5_000, 25_000), Size(1_000, 5_000)),
+    },
+}
+"""What the published folders hold, by their names."""
 _GROUP = 5
 """Captions an image in every published folder; SCAN's own loader knows this number and 1."""
 
 
-def read(path: Path, notes: Notes, *, parts: Sequence[str] = (), language: str = "en", ids: bool = True) -> Manifest:
+def read(
+    path: Path,
+    notes: Notes,
+    *,
+    parts: Sequence[str] = (),
+    language: str = "en",
+    ids: bool = True,
+    counts: bool = True,
+) -> Manifest:
     """Read the folder; the arrays are only looked at, not loaded.
 
     Args:
@@ -37,6 +56,7 @@ def read(path: Path, notes: Notes, *, parts: Sequence[str] = (), language: str =
         parts: which of train, dev, test, testall; else those that are there, `testall` (COCO 5K) before its part `test`.
         language: of the captions; the files do not say.
         ids: name items by `_ids.txt`; without it by part and row.
+        counts: compare `f30k_precomp`, `f8k_precomp` and `coco_precomp` with what SCAN published.
     """
     parts = (parts,) if isinstance(parts, str) else parts
     if unknown := set(parts) - set(_PARTS):
@@ -47,7 +67,9 @@ def read(path: Path, notes: Notes, *, parts: Sequence[str] = (), language: str =
     gather = Gather(notes)
     for part in parts or ["train"]:
         _read_part(path, part, gather, language, ids)
-    return gather.manifest(path.name, path, path)
+    manifest = gather.manifest(path.resolve().name, path, path)
+    check_sizes(manifest, path, notes, SIZES.get(manifest.name, {}), counts)
+    return manifest
 
 
 def _read_part(folder: Path, part: str, gather: Gather, language: str, with_ids: bool) -> None:
