@@ -30,7 +30,7 @@ SIZES: Mapping[str, Sizes] = {
     "f30k_precomp": {"train": Size(29_000, 145_000), "val": Size(1_014, 5_070), "test": Size(1_000, 5_000)},
     "coco_precomp": {
         "train": Size(113_287, 566_435),
-        "val": Size(5_000, 25_000),
+        "val": (Size(5_000, 25_000), Size(1_000, 5_000)),
         "test": (Size(5_000, 25_000), Size(1_000, 5_000)),
     },
 }
