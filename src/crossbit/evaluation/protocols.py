@@ -17,6 +17,7 @@ import numpy as np
 
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ConfigError, ManifestError
+from crossbit.evaluation.annotated import Told, captions_of_images, images_of_captions
 from crossbit.metrics.hashing import WithoutRelevant
 from crossbit.metrics.relevance import Relevance, Relevant, SharedLabels
 
@@ -32,7 +33,8 @@ class Protocol:
     Args:
         name: what it is called.
         family: which measures are taken: R@K and ranks, or MAP and Hamming radii.
-        relevant: an item answers a caption where it is its own item, an item of the same concept, or shares a label.
+        relevant: an item answers a caption where it is its own item, an item of the same concept, shares a label, or where
+            annotators say so, who may have asked some items and captions only.
         gallery: what is searched: the asking split itself, or all other splits (the database of the hashing literature).
         captions_per_item: keep that many first captions of an item in each language; 0 keeps all.
         folds: cut the split into so many folds and give the mean over them.
@@ -43,7 +45,7 @@ class Protocol:
 
     name: str
     family: Family = "recall"
-    relevant: Literal["item", "concept", "label"] = "item"
+    relevant: Literal["item", "concept", "label", "annotated"] = "item"
     gallery: Literal["split", "rest"] = "split"
     captions_per_item: int = 0
     folds: int = 1
@@ -100,10 +102,17 @@ class Protocol:
     def _case(
         self, language: str, items: Sequence[Item], asked: np.ndarray, searched: np.ndarray, texts: _Texts
     ) -> Case:
-        asked_texts, asked_owner = self._captions(language, items, asked, texts)
-        found_texts, found_owner = asked_texts, asked_owner
+        asked_texts, asked_told = self._captions(language, items, asked, texts)
+        found_texts, found_told = asked_texts, asked_told
         if self.gallery == "rest":
-            found_texts, found_owner = self._captions(language, items, searched, texts)
+            found_texts, found_told = self._captions(language, items, searched, texts)
+        asked_owner = np.array([row for row, _ in asked_told], np.int64)
+        if self.relevant == "annotated":
+            image_to_text: Relevance = captions_of_images(items, asked, found_told)
+            text_to_image: Relevance = images_of_captions(items, asked_told, searched)
+        else:
+            image_to_text = self._relevance(items, asked, np.array([row for row, _ in found_told], np.int64))
+            text_to_image = self._relevance(items, asked_owner, searched)
         return Case(
             language=language,
             images=asked,
@@ -111,20 +120,21 @@ class Protocol:
             text_item=asked_owner,
             image_gallery=searched,
             text_gallery=found_texts,
-            image_to_text=self._relevance(items, asked, found_owner),
-            text_to_image=self._relevance(items, asked_owner, searched),
+            image_to_text=image_to_text,
+            text_to_image=text_to_image,
+            one_relation=self.relevant != "annotated",
         )
 
     def _captions(
         self, language: str, items: Sequence[Item], rows: np.ndarray, texts: _Texts
-    ) -> tuple[np.ndarray, np.ndarray]:
-        numbers, owner = [], []
+    ) -> tuple[np.ndarray, Told]:
+        numbers, told = [], []
         for row in rows:
-            spoken = [caption.text for caption in items[row].captions if caption.lang == language]
-            for text in spoken[: self.captions_per_item or None]:
+            spoken = [(place, c.text) for place, c in enumerate(items[row].captions) if c.lang == language]
+            for place, text in spoken[: self.captions_per_item or None]:
                 numbers.append(texts.row(text))
-                owner.append(int(row))
-        return np.array(numbers, np.int64), np.array(owner, np.int64)
+                told.append((int(row), place))
+        return np.array(numbers, np.int64), told
 
     def _relevance(self, items: Sequence[Item], asking: np.ndarray, searched: np.ndarray) -> Relevance:
         if self.relevant == "item":
@@ -149,6 +159,7 @@ class Case:
         text_gallery: the texts that are searched.
         image_to_text: which searched texts are relevant to each asking picture.
         text_to_image: which searched pictures are relevant to each asking text.
+        one_relation: whether a text is relevant to a picture just where the picture is relevant to the text.
     """
 
     language: str
@@ -159,11 +170,12 @@ class Case:
     text_gallery: np.ndarray
     image_to_text: Relevance
     text_to_image: Relevance
+    one_relation: bool = True
 
     @property
     def mirrors(self) -> bool:
-        """Say whether both directions compare the same pairs."""
-        return self.images is self.image_gallery and self.texts is self.text_gallery
+        """Say whether both directions compare the same pairs and call the same of them relevant."""
+        return self.one_relation and self.images is self.image_gallery and self.texts is self.text_gallery
 
 
 @dataclass(frozen=True)
@@ -224,6 +236,12 @@ PROTOCOLS: dict[str, Protocol] = {
             folds=5,
             fold_items=1000,
             about="Mean over five folds of 1,000 consecutive pictures, the first five captions of each.",
+        ),
+        Protocol(
+            "annotated",
+            relevant="annotated",
+            captions_per_item=5,
+            about="As coco-5k, but relevant is what annotators said (ECCV Caption, CxC), about those whom they asked.",
         ),
         Protocol(
             "hashing",

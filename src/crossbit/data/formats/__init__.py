@@ -65,6 +65,8 @@ READERS: Mapping[str, str] = {
     "xtd10": "parallel:read_xtd10",
     "xm3600": "xm3600:read",
     "coco-cn": "coco_cn:read",
+    "eccv": "relevance:read_eccv",
+    "cxc": "relevance:read_cxc",
 }
 """Format to the function that reads it."""
 

@@ -141,6 +141,8 @@ SIGNS: dict[str, Callable[[Sight], bool]] = {
     "multi30k": lambda s: s.has(r"image_splits|task1|data/task1"),
     "xtd10": lambda s: s.has(r"([^/]+/)?test_1kcaptions_.*\.txt"),
     "coco-cn": lambda s: s.has(r"coco-cn_(train|val|test)\.txt"),
+    "eccv": lambda s: s.has(r"eccv_(image_to_caption|caption_to_image)\.json"),
+    "cxc": lambda s: s.has(r"(data/)?sits_(test|val)\.csv") or "agg_score" in s.columns,
     "xm3600": lambda s: s.has(r"captions\.jsonl") or "image/key" in s.record,
     "folder": _is_folder,
     "karpathy": lambda s: s.suffix == ".json" and s.holds("filename", "sentences"),
