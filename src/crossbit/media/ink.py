@@ -20,8 +20,8 @@ _NEARLY, _TRIES = 0.9, 2
 
 def ink_box(picture: UInt8[np.ndarray, "H W 3"]) -> tuple[int, int, int, int] | None:
     """Give top, bottom, left and right of what is not white, the ends exclusive; None for an empty page."""
-    ink = (picture < WHITE).any(axis=2)  # (H, W)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    ink = np.any(picture < WHITE, axis=2)  # (H, W)
+    rows, columns = np.flatnonzero(np.any(ink, axis=1)), np.flatnonzero(np.any(ink, axis=0))
     if not len(rows):
         return None
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

@@ -13,6 +13,20 @@ from crossbit.data.picto.names import Entry, Names
 
 DUCK, APPLE, FLAG, COOK = "\U0001f986", "\U0001f34e", "\U0001f1e6\U0001f1f2", "\U0001f9d1\u200d\U0001f373"
 
+HEAD = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:cc="http://web.resource.org/cc/" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+)
+BLOCK = """<metadata><rdf:RDF><cc:Work>
+  <dc:title> Red\n apple</dc:title>
+  <dc:description>Taken &lt;from&gt; a tree.</dc:description>
+  <dc:subject><rdf:Bag><rdf:li>fruit</rdf:li><rdf:li></rdf:li><rdf:li>red</rdf:li></rdf:Bag></dc:subject>
+  <dc:publisher><cc:Agent><dc:title>The Library</dc:title></cc:Agent></dc:publisher>
+  <dc:creator><cc:Agent><dc:title>Ann Author</dc:title></cc:Agent></dc:creator>
+  <cc:license rdf:resource="http://web.resource.org/cc/PublicDomain"/>
+</cc:Work></rdf:RDF></metadata>"""
+"""The beginning of an SVG, and what it says of itself as the Open Clip Art Library writes it."""
+
 
 def names() -> Names:
     """Give four emoji in three languages."""

@@ -34,13 +34,13 @@ _PICTURES, _SOUNDS = (".svg", ".png"), (".ogg", ".wav")
 _LINE = re.compile(rb"([A-Za-z]{2,3}(?:[_@][A-Za-z]+)?)\.utf8=(.*)", re.DOTALL)
 _VOICE = re.compile(r"(.+)_desc(?:_([a-z]{2,3}(?:[_@][A-Za-z]+)?))?")
 _TAGS = {"zh_CN": "zh", "zh_TW": "zh-Hant", "sr@latin": "sr-Latn"}
-_STATING = frozenset(
-    re.findall(
-        r"\S+",
-        "is are was were be can has have had it it's it’s its you your we they this that these those there here give remember "
-        "i'm means stop use used keep covered eat made called resembles enter with for playing dancing",
-    )
-)
+# fmt: off
+_STATING = frozenset((
+    "is", "are", "was", "were", "be", "can", "has", "have", "had", "it", "it's", "it’s", "its", "you", "your", "we",
+    "they", "this", "that", "these", "those", "there", "here", "give", "remember", "i'm", "means", "stop", "use",
+    "used", "keep", "covered", "eat", "made", "called", "resembles", "enter", "with", "for", "playing", "dancing",
+))
+# fmt: on
 """Words that make a statement or an order of what would be a name."""
 _ARTICLE = re.compile(r"(?:an?|the|some)\s+", re.IGNORECASE)
 
