@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crossbit.batch import Encoded
 from crossbit.data import cache as cache_module
 from crossbit.data.cache import CachedFeatures, FeatureCache
-from crossbit.data.loader import Pairs, RowsInMemory, encoded
+from crossbit.data.loader import Pairs, RowsInMemory, _widen, encoded
 from crossbit.encoders.base import EncoderCard, Inputs
 from crossbit.features import Features
 from crossbit.methods.vsepp import VSEPP, VSEPPConfig
@@ -61,15 +61,17 @@ def cached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.lists(st.integers(-40, 39), max_size=12), half=st.booleans())
-def test_take_is_its_slow_twin(cached: CachedFeatures, rows: list[int], half: bool) -> None:
-    taken = cached.take(np.array(rows, int), half=half)
+@given(rows=st.lists(st.integers(-40, 39), max_size=12), chunk=st.integers(1, 300), torch_widens=st.booleans())
+def test_take_is_its_slow_twin(cached: CachedFeatures, rows: list[int], chunk: int, torch_widens: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache_module, "_CHUNK_BYTES", chunk)
+        taken = cached.take(np.array(rows, int), widen=_widen if torch_widens else None)
     numbers = [39 - row if row >= 0 else -row - 1 for row in rows]  # the cache was asked in reverse
     lengths = [int(cached.lengths[row]) for row in rows]
     assert taken.tokens.shape == (len(rows), max(lengths, default=0), 4)
-    assert taken.tokens.dtype == (np.float16 if half else np.float32)
+    assert taken.tokens.dtype == np.float32
     for at, (number, length) in enumerate(zip(numbers, lengths, strict=True)):
-        np.testing.assert_array_equal(taken.tokens[at, :length].astype(np.float32), truth(number, length))
+        np.testing.assert_array_equal(taken.tokens[at, :length], truth(number, length))
         assert not taken.tokens[at, length:].any()
         assert taken.mask[at].tolist() == [True] * length + [False] * (taken.mask.shape[1] - length)
         assert taken.pooled[at].tolist() == [number + 0.25, number + 0.5, number + 0.75]
@@ -83,7 +85,7 @@ def test_take_by_mask(cached: CachedFeatures) -> None:
 def test_every_half_widens_as_numpy_widens_it() -> None:
     every = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(-1, 4)
     wide = np.empty(every.shape, np.float32)
-    cache_module._copy(every, wide)
+    cache_module.widened(every, wide)
     np.testing.assert_array_equal(wide.view(np.uint32), every.astype(np.float32).view(np.uint32))
 
 
@@ -97,7 +99,7 @@ def test_without_tokens_no_pack_is_touched(cached: CachedFeatures) -> None:
         blind.take(np.array([3]))
 
 
-def test_tensors_are_the_same_bits_as_through_float32(cached: CachedFeatures) -> None:
+def test_tensors_are_the_same_bits_as_arrays(cached: CachedFeatures) -> None:
     rows = np.array([4, 39, 4, 17])
     found, expected = encoded(cached, rows), Encoded.from_features(cached.take(rows))
     assert found.tokens.dtype == torch.float32

@@ -24,7 +24,7 @@ import shutil
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -48,8 +48,12 @@ _TEXTS_AT_ONCE = 2048  # sorted by length among themselves, so that a batch has 
 _FILES_AT_ONCE = 64
 _THREADS = 4
 _SETTLED_NS = 2 * 10**9
+_CHUNK_BYTES = 2**20
 _KEY = np.dtype("S32")
 _log = logging.getLogger(__name__)
+
+Widen = Callable[[np.ndarray, np.ndarray], None]
+"""Writes float16 values into a float32 array of the same shape."""
 
 
 class FeatureCache:
@@ -201,24 +205,30 @@ class CachedFeatures:
     def __len__(self) -> int:
         return len(self.pooled)
 
-    def take(self, rows: np.ndarray, *, tokens: bool = True, half: bool = False) -> Features:
-        """Give some rows, padded to the longest of them.
+    def take(self, rows: np.ndarray, *, tokens: bool = True, widen: Widen | None = None) -> Features:
+        """Give some rows as float32, padded to the longest of them.
 
         Args:
             rows: their numbers, or a mask.
             tokens: without them the rows have no token at all, L = 0, and the disk is not touched.
-            half: give tokens as float16, as they are kept, for a caller that widens them faster than NumPy does (torch).
+            widen: writes float16 into float32; NumPy's is the default, torch's is faster (`data.loader.encoded`).
         """
         rows = np.arange(len(self))[rows]  # negative numbers and masks as NumPy has them
         lengths = self.lengths[rows] if tokens else np.zeros(len(rows), np.int64)
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-        dtype = np.float16 if half else np.float32
-        taken = (np.empty if mask.all() else np.zeros)((*mask.shape, self.dim), dtype)
-        if tokens:
-            # a copy a row: index arrays over whole packs were measured, and are nowhere faster (benchmarks/loader.py)
-            places = zip(self._pack_of[rows].tolist(), self._first[rows].tolist(), lengths.tolist(), strict=True)
-            for at, (pack, first, length) in enumerate(places):
-                _copy(self._packs[pack].tokens[first : first + length], taken[at, :length])
+        # NumPy's memory and not torch's: it asks for large pages, without which the first touch costs more than the copy
+        taken = np.empty((*mask.shape, self.dim), np.float32)
+        # so few rows at a time that they stay in the processor's cache between the copy and the widening; a copy a row, since
+        # index arrays over whole packs are nowhere faster
+        step = max(1, _CHUNK_BYTES // max(1, 2 * taken[0].size)) if taken.size else 1
+        half = np.zeros((min(step, len(rows)), *taken.shape[1:]), np.float16)
+        places = list(zip(self._pack_of[rows].tolist(), self._first[rows].tolist(), lengths.tolist(), strict=True))
+        for start in range(0, len(rows) if taken.size else 0, step):
+            chunk = places[start : start + step]
+            for at, (pack, first, length) in enumerate(chunk):
+                half[at, :length] = self._packs[pack].tokens[first : first + length]
+                half[at, length:] = 0
+            (widen or widened)(half[: len(chunk)], taken[start : start + step])
         return Features(self.modality, taken, mask, self.pooled[rows])
 
 
@@ -226,12 +236,10 @@ _AS_SINGLE = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float3
 """Every float16 as float32, by its bits: looking a value up takes a third of the time of NumPy's own conversion."""
 
 
-def _copy(tokens: Float16[np.ndarray, "length D"], into: Float[np.ndarray, "length D"]) -> None:
-    if into.dtype == np.float16:
-        into[:] = tokens
-    else:
-        # no bits lie outside of the table; "clip" saves asking
-        np.take(_AS_SINGLE, tokens.view(np.uint16), out=into, mode="clip")
+def widened(half: Float16[np.ndarray, "B L D"], into: Float[np.ndarray, "B L D"]) -> None:
+    """Write float16 into float32."""
+    # no bits lie outside of the table; "clip" saves asking
+    np.take(_AS_SINGLE, half.view(np.uint16), out=into, mode="clip")
 
 
 @dataclass(frozen=True)
