@@ -145,7 +145,8 @@ def prepare(
     failed = [part for part in found.left_out if only is not None and part in only]
     if failed or not found.items:
         part = failed[0] if failed else next(iter(found.left_out), "picto")
-        raise ManifestError(f"{part}: {found.left_out.get(part, 'nothing was prepared')}", found.hints.get(part, ""))
+        reason = found.left_out.get(part, "nothing was prepared")
+        raise ManifestError(reason if reason.startswith(part) else f"{part}: {reason}", found.hints.get(part, ""))
     return Prepared(target / LISTING, tuple(found.parts), found.left_out, clock.seconds)
 
 
