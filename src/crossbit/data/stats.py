@@ -63,11 +63,15 @@ def count(items: Iterable[Item]) -> Stats:
         {key: dict(found) for key, found in sorted(parts.items())},
         {split: len(found) for split, found in concepts.items()},
         dict(captions),
-        dict(languages.most_common()),
-        dict(labels.most_common()),
-        dict(licences.most_common()),
+        _ranked(languages),
+        _ranked(labels),
+        _ranked(licences),
         dict(bare),
     )
+
+
+def _ranked(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def sample(manifest: Manifest, each: int, seed: int = 0) -> dict[str, list[Item]]:
