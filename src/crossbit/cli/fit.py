@@ -82,6 +82,8 @@ def fit(
     encoders = dict(encoders or packaged_encoders())
     learned = manifest if noise is None else apply(noise, manifest)
     pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
+    if getattr(config, "classes", None) == 0 and pairs.label_names:
+        config = replace(config, classes=len(pairs.label_names))
     held_out = pairs_of(manifest.select("val", languages), encoders, progress=progress)
     cards = {view: load_encoder(name).describe() for view, name in encoders.items()}
     dims = {view: (card.dim, card.pooled_dim) for view, card in cards.items()}

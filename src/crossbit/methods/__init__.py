@@ -2,12 +2,16 @@
 
 METHODS: dict[str, str] = {
     "clip": "crossbit.methods.clip:Clip",
+    "cmdn": "crossbit.methods.cmdn:CMDN",
     "cmfh": "crossbit.methods.cmfh:CMFH",
     "cmssh": "crossbit.methods.cmssh:CMSSH",
     "conse": "crossbit.methods.conse:ConSE",
+    "dcmh": "crossbit.methods.dcmh:DCMH",
+    "djsrh": "crossbit.methods.djsrh:DJSRH",
     "fgcmh": "crossbit.methods.fgcmh:FGCMH",
     "itq": "crossbit.methods.itq:ITQ",
     "scan": "crossbit.methods.scan:SCAN",
+    "ucch": "crossbit.methods.ucch:UCCH",
     "vse_infinity": "crossbit.methods.vse_infinity:VSEInfinity",
     "vsepp": "crossbit.methods.vsepp:VSEPP",
 }

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from crossbit.nn.standardise import Standardise
+
 HashKind = Literal["tanh", "ste", "select"]
 
 
@@ -47,6 +49,32 @@ class HashHead(nn.Module):
             relaxed = relaxed + (hard - relaxed).detach()
         out: Tensor = relaxed
         return out
+
+
+class HashNetwork(nn.Module):
+    """Pooled features to a relaxed code: standardise, one hidden layer, a hash head.
+
+    Args:
+        width: of the pooled features.
+        hidden: width of the hidden layer.
+        bits: K.
+        dropout: after the hidden layer.
+        balance: as `HashHead` has it.
+    """
+
+    def __init__(self, width: int, hidden: int, bits: int, dropout: float = 0.0, balance: bool = True) -> None:
+        super().__init__()
+        self.standardise = Standardise(width)
+        self.hidden = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout))
+        self.head = HashHead(hidden, bits, balance=balance)
+
+    def forward(self, pooled: Float[Tensor, "B P"], sharpness: float = 1.0) -> Float[Tensor, "B K"]:
+        """Give the relaxed code; a larger `sharpness` brings the values nearer to their signs."""
+        hidden = self.hidden(self.standardise(pooled))
+        if sharpness == 1.0:
+            out: Tensor = self.head(hidden)
+            return out
+        return torch.tanh(sharpness * torch.atanh(self.head(hidden).clamp(-1 + 1e-6, 1 - 1e-6)))
 
 
 def itq(

@@ -11,6 +11,7 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 NEVER = -1e4
 """A similarity that no item reaches, finite so that no gradient turns into NaN."""
@@ -79,6 +80,33 @@ def bit_correlation(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
     bits = relaxed.shape[1]
     moments = relaxed.T @ relaxed / len(relaxed)
     return (moments - torch.eye(bits, device=relaxed.device)).square().sum() / bits**2
+
+
+def shares_label(labels: Float[Tensor, "B C"]) -> Float[Tensor, "B B"]:
+    """Give 1 where two rows share at least one label, else 0."""
+    return (labels @ labels.T > 0).to(labels.dtype)
+
+
+def pairwise_likelihood(
+    first: Float[Tensor, "B K"], second: Float[Tensor, "B K"], similar: Float[Tensor, "B B"], balanced: bool = False
+) -> Float[Tensor, " B"]:
+    """Give each row's mean negative log-likelihood of who is similar to whom: `softplus(th) - s th`.
+
+    Args:
+        first: relaxed codes of one side.
+        second: of the other side.
+        similar: 1 or 0.
+        balanced: similar and other pairs count alike, however many there are of each.
+
+    Source: DCMH (Jiang and Li, CVPR 2017), equation 1, with `th = 16 / K` times the dot product in place of a half: with their
+        factor the sigmoid is saturated at 128 bits (our decision; the two agree at 32).
+    """
+    logits = first @ second.T * (16.0 / first.shape[1])
+    loss = F.softplus(logits) - similar * logits
+    if not balanced:
+        return loss.mean(1)
+    share = similar.mean().clamp(1e-3, 1 - 1e-3)
+    return (loss * (0.5 * similar / share + 0.5 * (1 - similar) / (1 - share))).mean(1)
 
 
 def ramp(progress: float, until: float) -> float:
