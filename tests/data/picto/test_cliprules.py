@@ -66,6 +66,7 @@ SETS = frozenset({"gramastar", "Lemon SVG theme", "Clipart by Ann - pear", ""})
         ("gramastar", "shapes/Give_Way.svg", "give way", ""),
         ("gramastar", "signs/aiga_bus_.svg", "bus", ""),
         ("gramastar", "signs/aiga_bus1.svg", "bus", ""),
+        ("gramastar", "food/apple_wedge_bw.svg", "apple wedge", ""),
         ("", "flags/bay_of_pigs.svg", "bay of pigs", ""),
         ("gramastar", "shapes/star_69pt14step.svg", "", "only a collection's title"),
         ("gramastar", "cards/simple_c_k.svg", "", "only a collection's title"),
@@ -92,6 +93,8 @@ def test_other_languages() -> None:
     assert not lexicon.foreign("Duck")
     assert not lexicon.foreign("Ducks, anatra")  # a word of it is English
     assert not lexicon.foreign("Zzyzx")  # nobody knows it
+    assert lexicon.foreign("Zzyzx de duck")  # but for a preposition that is none of English
+    assert not lexicon.foreign("Ducks de pond")
     assert not lexicon.foreign("mela")  # two drawings have it as a keyword
     assert Lexicon(names()).foreign("mela")
     # of an author who titles in Italian more is asked

@@ -30,6 +30,9 @@ _KNOWN_FROM = 2
 _OTHER_LANGUAGES = ("it", "fr", "es", "pt", "de", "nl", "ro", "pl")
 _FOREIGN_AUTHORS = ("rollandin", "guillou")
 """Authors who title in Italian or French."""
+_SMALL_WORDS = frozenset(
+    ("al", "col", "con", "de", "del", "della", "des", "di", "du", "e", "et", "il", "les", "un", "una", "une")
+)
 
 _BY = re.compile(r"^(?:free )?clip ?art by .*? - ", re.IGNORECASE)
 _ADDED = re.compile(
@@ -42,7 +45,7 @@ _FILE = re.compile(
 )
 _THEME = re.compile(r"icon|theme|gradient", re.IGNORECASE)
 _STEM_WORD = r"(?:[A-Z]?[a-z]{2,}|of|in|on|up|no|to|or)"
-_STEM = re.compile(rf"(?:aiga_)?([A-Z]?[a-z]{{2,}}(?:[_ -]{_STEM_WORD}){{0,3}})[_1]?")
+_STEM = re.compile(rf"(?:aiga_)?([A-Z]?[a-z]{{2,}}(?:[_ -]{_STEM_WORD}){{0,3}}?)(?:[_-](?:bw|md))?[_1]?")
 _WORD = re.compile(r"[^\W\d_]+")
 
 # fmt: off
@@ -75,12 +78,13 @@ class Lexicon:
     def foreign(self, text: str, author: str = "") -> bool:
         """Say whether a text is in another language than English.
 
-        It is when another language knows a word of it and English none. Where the author titles in another language, English
-        has to know more than half of the words.
+        It is when another language knows a word of it and English none. Where the author titles in another language, or an
+        article or preposition of one stands in it, English has to know more than half of the words.
         """
         words = [word.casefold() for word in _WORD.findall(text) if len(word) > 2]
         english = sum(_known(word, self._words["en"]) for word in words)
-        if any(name in author.casefold() for name in _FOREIGN_AUTHORS):
+        small = {word.casefold() for word in _WORD.findall(text)} & _SMALL_WORDS
+        if small or any(name in author.casefold() for name in _FOREIGN_AUTHORS):
             return 2 * english <= len(words)
         elsewhere = max(sum(word in self._words[language] for word in words) for language in _OTHER_LANGUAGES)
         return english == 0 and elsewhere > 0
