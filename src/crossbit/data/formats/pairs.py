@@ -126,8 +126,7 @@ def _table(arrays: Mapping[str, Variable], labels: int, split: str, path: Path) 
     shape = arrays["label"].shape
     if len(shape) != 2:
         raise ManifestError(f"{where}: labels of shape {shape}, expected a row a pair and a column a label")
-    # rows are pairs unless the published number of labels stands on the other side, or the columns are the longer side
-    turned = shape[1] != labels and (shape[0] == labels or shape[0] < shape[1])
+    turned = _turned(shape, [variable.shape for what, variable in arrays.items() if what != "label"], labels)
     count = shape[int(turned)]
     axes = {"label": int(turned)}
     for what, variable in arrays.items():
@@ -138,6 +137,17 @@ def _table(arrays: Mapping[str, Variable], labels: int, split: str, path: Path) 
             raise ManifestError(message, "the files are of different sets, or one is cut")
         axes[what] = variable.shape.index(count)
     return Table(dict(arrays), axes, count, split)
+
+
+def _turned(shape: tuple[int, ...], others: Sequence[tuple[int, ...]], labels: int) -> bool:
+    """Say whether the pairs are the columns of the labels: the side that all other arrays have too.
+
+    Where both sides would do, or none, the pairs are not the side of as many as there are labels, nor the shorter one.
+    """
+    fits = [all(side in other for other in others) for side in shape]
+    if fits[0] != fits[1]:
+        return fits[1]
+    return shape[1] != labels and (shape[0] == labels or shape[0] < shape[1])
 
 
 def keys(table: Table) -> Iterator[tuple[int, bytes]]:

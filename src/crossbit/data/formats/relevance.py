@@ -144,7 +144,7 @@ def _joined(
     if not coco.is_file():
         hint = f"name Karpathy's {_COCO}: --option coco=FILE"
         raise ManifestError(f"{coco}: no such file, expected the pictures and captions that {path.name} is about", hint)
-    whole = karpathy.read(coco, notes, media=media)
+    whole = karpathy.read(coco, notes, counts=counts, media=media)
     items = tuple(_annotated(item, captions, pictures) for item in whole if item.split == split)
     known = {item.metadata.get("cocoid") for item in items}
     told = {sentid for item in items for sentid in item.metadata.get("sentids", ())}
