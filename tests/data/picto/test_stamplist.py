@@ -101,6 +101,9 @@ def test_tags(written_as: str, expected: str) -> None:
         ("A baby sheep (a lamb).", "baby sheep"),
         ("“Arrow”.", "Arrow"),
         ("An apple core.", "apple core"),
+        ("A ripe, red tomato!", "ripe red tomato"),
+        ("Bread, sliced, and shared by everyone.", "Bread"),
+        ("A ginger 'root'.", "ginger 'root'"),
         ("A clover is said to bring good luck!", None),  # a statement
         ("Eat your broccoli!", None),
         ("A very long name of one thing.", None),

@@ -42,6 +42,7 @@ _STATING = frozenset((
 ))
 # fmt: on
 """Words that make a statement or an order of what would be a name."""
+_QUOTES = "“”\"‘’'"
 _ARTICLE = re.compile(r"(?:an?|the|some)\s+", re.IGNORECASE)
 
 
@@ -160,12 +161,19 @@ def tag(language: str) -> str:
 def name_of(sentence: str) -> str | None:
     """Give what a sentence names, where it is no more than a name: "A red apple." is "red apple".
 
-    The part before the first stop, dash, comma or bracket, its article left out. None when that has more than four words, or
-    a word that makes it a statement.
+    The part before the first stop, dash or bracket, or else before the first comma, its article left out. None when that has
+    more than four words, or a word that makes it a statement.
     """
-    head = re.split(r"[.!?—:;,(]| [-–] ", sentence, maxsplit=1)[0].strip(" “”\"‘’'")
-    name = _ARTICLE.sub("", head, count=1) if _ARTICLE.match(head) else head
-    words = [word.casefold().strip("“”\"‘’'") for word in head.split()]
+    head = re.split(r"[.!?—:;(]| [-–] ", sentence, maxsplit=1)[0].strip()
+    # "A ripe, red tomato" is one thing, "Bread, sliced, and shared by everyone" is one too and then a remark
+    return _plain_name(head.replace(",", "")) or _plain_name(head.partition(",")[0])
+
+
+def _plain_name(text: str) -> str | None:
+    if text[:1] in _QUOTES:
+        text = text.strip(_QUOTES)
+    name = _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
+    words = [word.casefold().strip(_QUOTES) for word in text.split()]
     if not any(map(str.isalnum, name)) or len(name.split()) > 4 or _STATING & set(words):
         return None
     return name
