@@ -136,6 +136,10 @@ def test_caps(monkeypatch: pytest.MonkeyPatch) -> None:
         load_audio(data, max_seconds=0.4)
     with pytest.raises(MediaError, match="decoded in time"):
         load_audio(data, timeout_s=0)
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 15_999)
+    with pytest.raises(MediaError, match="16,000 samples, expected at most 15,999"):
+        load_audio(data)
+    monkeypatch.undo()
     monkeypatch.setattr(audio, "MAX_CHANNELS", 1)
     with pytest.raises(MediaError, match="2 channels"):
         load_audio(written(np.zeros((10, 2)), 16000))

@@ -175,6 +175,44 @@ def test_caps(monkeypatch: pytest.MonkeyPatch) -> None:
         read_animation(data)
 
 
+def test_a_canvas_that_asks_for_gigabytes_is_refused_unseen() -> None:
+    data = bytearray(film("WEBP", COLOURS[:2], [40, 40]))
+    assert data[12:16] == b"VP8X"
+    data[24:30] = b"\xff\x3f\x00" * 2  # 16384 x 16384, of which the decoder would take two at 4 bytes a pixel
+    with pytest.raises(MediaError, match="frames of 16384 x 16384 pixels"):
+        read_animation(bytes(data))
+    data = bytearray(film("GIF", COLOURS[:2], [40, 40]))
+    last = data.rindex(b"," + bytes(4) + struct.pack("<HH", 24, 16))
+    data[last + 1 : last + 5] = struct.pack("<HH", 65000, 65000)  # the second frame lies far out of the canvas
+    with pytest.raises(MediaError, match="frames of 65024 x 65016 pixels"):
+        read_animation(bytes(data))
+
+
+def test_frames_that_reach_out_of_the_canvas_of_a_gif() -> None:
+    data = bytearray(film("GIF", COLOURS[:2], [40, 40]))
+    last = data.rindex(b"," + bytes(4) + struct.pack("<HH", 24, 16))
+    data[last + 1 : last + 5] = struct.pack("<HH", 6, 4)
+    made = read_animation(bytes(data))
+    assert made.frames.shape == (2, 20, 30, 3)
+    np.testing.assert_array_equal(made.frames[0, 0, 0], COLOURS[0])
+    np.testing.assert_array_equal(made.frames[0, 19, 29], (255, 255, 255))
+    np.testing.assert_array_equal(made.frames[1, 19, 29], COLOURS[1])
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "GIF"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (257, 3)])
+def test_sizes(kind: str, size: tuple[int, int]) -> None:
+    for colours in (COLOURS[:1], COLOURS[:3]):
+        made = read_animation(film(kind, colours, [40] * len(colours), size=size))
+        assert made.frames.shape == (len(colours), size[1], size[0], 3)
+
+
+def test_lossy_still() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 200), "red").save(buffer, "WEBP", quality=80)
+    assert read_animation(buffer.getvalue()).frames.shape == (1, 200, 300, 3)
+
+
 def test_time_is_over() -> None:
     with pytest.raises(MediaError, match="only 0 of 6 frames decoded in time"):
         read_animation(film("WEBP", COLOURS, [40] * 6), timeout_s=0)

@@ -23,6 +23,8 @@ from crossbit.media.files import open_regular, shown
 
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
+MAX_SAMPLES = 256 * 2**20
+"""Of one channel: an hour at 64,000 a second."""
 MAX_CHANNELS = 64
 RATES = (1000, 768_000)
 TIMEOUT_S = 60.0
@@ -120,6 +122,8 @@ def _check(sound: soundfile.SoundFile, name: str) -> None:
         raise MediaError(f"{name}: {sound.channels} channels, expected 1 to {MAX_CHANNELS}")
     if sound.frames == 0:
         raise MediaError(f"{name}: it holds no samples")
+    if sound.frames > MAX_SAMPLES:
+        raise MediaError(f"{name}: {sound.frames:,} samples, expected at most {MAX_SAMPLES:,}")
 
 
 def _facts(sound: soundfile.SoundFile) -> AudioFacts:
@@ -129,11 +133,11 @@ def _facts(sound: soundfile.SoundFile) -> AudioFacts:
 def _mono(sound: soundfile.SoundFile, name: str, max_seconds: float, deadline: float) -> Float32[np.ndarray, " S"]:
     """Decode block by block: the header's number of samples is a claim, and many channels need not all be in memory."""
     parts: list[Float32[np.ndarray, " s"]] = []
-    decoded, most = 0, max_seconds * sound.samplerate
+    decoded, most = 0, min(MAX_SAMPLES, max_seconds * sound.samplerate)
     while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
         decoded += len(block)
         if decoded > most:
-            raise MediaError(f"{name}: more than {max_seconds:,.0f} seconds, expected at most so many")
+            raise MediaError(f"{name}: more than {most / sound.samplerate:,.0f} seconds, expected at most so many")
         if time.monotonic() > deadline:
             raise MediaError(f"{name}: only {decoded / sound.samplerate:,.0f} seconds decoded in time, given up")
         parts.append(block.mean(axis=1, dtype=np.float32))

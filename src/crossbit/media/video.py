@@ -20,7 +20,7 @@ from PIL import GifImagePlugin, Image, WebPImagePlugin
 from crossbit.errors import MediaError, UsageError
 from crossbit.media.deadline import in_time
 from crossbit.media.files import open_regular, shown
-from crossbit.media.timing import durations_ms, kind_of
+from crossbit.media.timing import Timing, kind_of, read_timing
 
 ANIMATION_SUFFIXES: frozenset[str] = frozenset({".webp", ".gif"})
 MAX_BYTES = 64 * 2**20
@@ -32,6 +32,8 @@ MAX_KEPT_PIXELS = 400_000_000
 TIMEOUT_S = 60.0
 
 _READERS: dict[str, type] = {"WebP": WebPImagePlugin.WebPImageFile, "GIF": GifImagePlugin.GifImageFile}
+
+_SHRINK = Image.Resampling.BICUBIC
 
 _T = TypeVar("_T")
 
@@ -55,7 +57,7 @@ def probe_animation(source: str | Path | bytes, *, timeout_s: float = TIMEOUT_S)
     Raises:
         MediaError: it is no film, was cut off, or has too many frames.
     """
-    return _open(source, lambda file, name: _durations(file, name)[1], timeout_s)
+    return _open(source, lambda file, name: np.array(_timing(file, name)[1].durations_ms, np.int64), timeout_s)
 
 
 def read_animation(
@@ -96,32 +98,34 @@ def _open(source: str | Path | bytes, work: Callable[[io.BufferedIOBase, str], _
     return in_time(run, name, timeout_s)
 
 
-def _durations(file: io.BufferedIOBase, name: str) -> tuple[str, Int64[np.ndarray, " T"]]:
+def _timing(file: io.BufferedIOBase, name: str) -> tuple[str, Timing]:
     size = file.seek(0, io.SEEK_END)
     if size > MAX_BYTES:
         raise MediaError(f"{name}: {size:,} bytes, expected at most {MAX_BYTES:,}")
     file.seek(0)
     kind = kind_of(file.read(16), name)
-    return kind, np.array(durations_ms(file, kind, name, MAX_FRAMES), np.int64)
+    timing = read_timing(file, kind, name, MAX_FRAMES)
+    if timing.width * timing.height > MAX_PIXELS:
+        raise MediaError(
+            f"{name}: frames of {timing.width} x {timing.height} pixels, expected at most {MAX_PIXELS:,} pixels"
+        )
+    return kind, timing
 
 
 def _read(file: io.BufferedIOBase, name: str, edge: int | None, frames: int | None, deadline: float) -> Animation:
-    kind, durations = _durations(file, name)
-    keep, shares = _chosen(durations, frames)
+    kind, timing = _timing(file, name)
+    keep, shares = _chosen(np.array(timing.durations_ms, np.int64), frames)
+    scale = 1.0 if edge is None else min(1.0, edge / max(timing.width, timing.height))
+    width, height = max(1, round(timing.width * scale)), max(1, round(timing.height * scale))
+    _check_kept(len(keep), width, height, name)
+    kept = np.empty((len(keep), height, width, 3), np.uint8)
     try:
         with _READERS[kind](file) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise MediaError(f"{name}: frames of {width} x {height} pixels, expected at most {MAX_PIXELS:,} pixels")
-            scale = 1.0 if edge is None else min(1.0, edge / max(width, height))
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-            _check_kept(len(keep), width, height, name)
-            kept = np.empty((len(keep), height, width, 3), np.uint8)
             for place, index in enumerate(keep):
                 if time.monotonic() > deadline:
                     raise MediaError(f"{name}: only {place} of {len(keep)} frames decoded in time, given up")
                 picture.seek(index)
-                kept[place] = np.asarray(_on_white(picture, width, height))
+                kept[place] = np.asarray(_on_white(picture, timing).resize((width, height), _SHRINK, None, 3.0))
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # Pillow says all four of damaged files
         raise MediaError(f"{name}: a damaged {kind} ({error or 'its data cannot be read'})") from error
     return Animation(kept, shares)
@@ -146,11 +150,9 @@ def _check_kept(frames: int, width: int, height: int, name: str) -> None:
         )
 
 
-def _on_white(picture: Image.Image, width: int, height: int) -> Image.Image:
+def _on_white(picture: Image.Image, timing: Timing) -> Image.Image:
     layer = picture.convert("RGBA")
-    made = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+    # the first frames of a GIF are smaller when a later one reaches out of the canvas
+    made = Image.new("RGBA", (timing.width, timing.height), (255, 255, 255, 255))
     made.alpha_composite(layer)
-    shown_as = made.convert("RGB")
-    if shown_as.size == (width, height):
-        return shown_as
-    return shown_as.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return made.convert("RGB")
