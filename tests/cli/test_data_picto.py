@@ -70,6 +70,15 @@ def test_info_shows_the_licences_with_their_attributions(folder: Path) -> None:
     assert "names\tUnicode-3.0\tpermissive\tNames and keywords: Unicode CLDR" in found.stdout
 
 
+def test_a_list_can_be_drawn_by_licence_class(folder: Path, tmp_path: Path) -> None:
+    done = run("convert", "picto:all", str(tmp_path / "free.jsonl"), "--licences", "permissive", "--to", "manifest")
+    assert done.exit_code == 0, done.stderr
+    assert [item.id for item in Manifest.read(tmp_path / "free.jsonl")] == ["a", "c"]
+    wrong = run("convert", "picto:all", str(tmp_path / "x.jsonl"), "--licences", "free", "--to", "manifest")
+    assert wrong.exit_code == 2
+    assert "expected of permissive, share-alike, copyleft" in wrong.stderr
+
+
 def test_prepare_hands_over_and_names_what_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

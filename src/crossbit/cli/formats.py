@@ -73,12 +73,16 @@ def convert(
     drop_faulty: bool = typer.Option(
         False, "--drop-faulty", help="Leave out records that are at fault and say how many, in place of stopping."
     ),
+    licences: str = typer.Option(
+        None, "--licences", metavar="CLASS,...", help="Keep items of these: permissive, share-alike, copyleft."
+    ),
     json: bool = _JSON,
 ) -> None:
     """Rewrite a data set in another format; what that format cannot hold is said."""
     from crossbit.cli.data import open_data
     from crossbit.data import formats
     from crossbit.data.formats.convert import format_of
+    from crossbit.data.picto.licences import of_licence
 
     written: Any = {"format": to or format_of(target), "copy": copy}
     written |= formats.options_of(written["format"], to_option or (), writing=True)
@@ -88,6 +92,8 @@ def convert(
         manifest = formats.read(name, source, drop_faulty=drop_faulty, unescape=unescape, **options)
     else:
         manifest = open_data(source)
+    if licences:
+        manifest = of_licence(manifest, *licences.split(","))
     done = formats.convert(manifest, target, **written)
     for lost in done.lost:
         say(f"note: {lost}")
