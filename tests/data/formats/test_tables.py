@@ -84,6 +84,18 @@ def test_rows_of_one_item_come_together_wherever_they_stand(tmp_path: Path) -> N
     assert texts(manifest) == [[("en", "a dog"), ("de", "ein Hund"), ("fr", "a dog")], [("en", "a cat")]]
 
 
+def test_rows_of_one_item_agree_or_are_listed(tmp_path: Path) -> None:
+    head = ["path", "caption", "labels", "number", "year"]
+    path = table(tmp_path, head, ["a.png", "a dog", "dog", "0", "9"], ["a.png", "a hound", "dog", "1", "9"])
+    (item,) = formats.read("csv", path)
+    assert item.metadata == {"number": ["0", "1"], "year": "9"}
+    path = table(tmp_path, head, ["a.png", "a dog", "dog", "0", "9"], ["a.png", "a hound", "cat", "1", "9"])
+    with pytest.raises(
+        ManifestError, match=r"t\.csv:3: item 'a\.png' has labels \('cat',\), and \('dog',\) at t\.csv:2"
+    ):
+        formats.read("csv", path)
+
+
 def test_languages_in_the_names_of_columns(tmp_path: Path) -> None:
     rows = [["a.png", "a dog", "ein Hund", ""], ["b.png", "a cat", "", "un chat"]]
     manifest = formats.read("csv", table(tmp_path, ["path", "caption_en", "caption_de", "caption_fr"], *rows))

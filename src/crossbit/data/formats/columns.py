@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, get_args
 
 from crossbit.data.formats.gather import SPLITS, SUFFIXES, Gather
@@ -54,6 +55,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 _SUFFIXED = re.compile(r"(?P<name>[a-z]+)[_-](?:(?P<number>\d{1,2})|(?P<lang>[a-z]{2,3}(?:[-_][a-z0-9]{2,8})?))")
 _PLURAL = ("captions", "texts", "sentences", "raw")
+_ALIKE = ("path", "split", "modality", "concept", "source", "licence", "start", "end", "labels")
+"""Fields in which all rows of an item have to agree."""
 _TEXT_KEYS = ("text", "caption", "raw", "sentence")
 
 
@@ -161,7 +164,8 @@ class Rules:
 
     def modality_of(self, path: str) -> Modality:
         """Tell the modality by the suffix of the file."""
-        return SUFFIXES.get(PurePosixPath(path).suffix.lower()) or known_modality(self.modality or "image", path)
+        suffix = os.path.splitext(path)[1].lower()
+        return SUFFIXES.get(suffix) or known_modality(self.modality or "image", path)
 
 
 @dataclass
@@ -174,6 +178,22 @@ class _Draft:
     line: int | None
     whole: bool
     faulty: bool = False
+    metadata: list[Mapping[str, Any]] = field(default_factory=list)  # of every row
+    rows: int = 1
+
+    def done(self) -> Item:
+        """Give the item with all its captions; metadata in which the rows differ become a list, one a row."""
+        item = replace(self.item, captions=tuple(self.captions))
+        if self.rows == 1 or not any(self.metadata):
+            return item
+        names = dict.fromkeys(name for each in self.metadata for name in each)
+        values = {name: [each.get(name) for each in self.metadata] for name in names}
+        same = {name: all(value == each[0] for value in each) for name, each in values.items()}
+        return replace(item, metadata={name: each[0] if same[name] else each for name, each in values.items()})
+
+
+class _WrongRow(Exception):  # noqa: N818 - a note to be made, not an error of the program
+    """A row cannot become an item: what was found, and what to do."""
 
 
 @dataclass
@@ -205,15 +225,18 @@ class Drafts:
         """
         cells = {name: row.get(column) for name, column in columns.of.items()} | dict(known or {})
         place = f"{place}: " if place else ""
-        item = self._item(cells, row, columns, file, line, place)
-        if item is None:
+        try:
+            item = self._item(cells, row, columns)
+        except _WrongRow as wrong:
+            what, remedy = wrong.args
+            self.gather.notes.say(file, line, place + what, remedy)
             return
         whole = any(isinstance(_captions_in(row, name), (list, dict)) for name, _ in columns.captions)
         record = f"{place}item {item.id!r}"
         before = len(self.gather.notes.problems)
         captions = list(self._texts(cells, row, columns, file, line, record))
-        draft = _Draft(item, captions, file, line, whole, len(self.gather.notes.problems) > before)
-        self._join(draft, file, line, record)
+        faulty = len(self.gather.notes.problems) > before
+        self._join(_Draft(item, captions, file, line, whole, faulty, [item.metadata]), record)
 
     def finish(self) -> None:
         """Hand the items over."""
@@ -222,82 +245,57 @@ class Drafts:
                 found = f"item {draft.item.id!r} has no caption"
                 self.gather.notes.say(draft.file, draft.line, found, "write one, or read with bare=true")
                 continue
-            self.gather.add(replace(draft.item, captions=tuple(draft.captions)), draft.file, draft.line)
+            self.gather.add(draft.done(), draft.file, draft.line)
 
-    def _join(self, draft: _Draft, file: Path, line: int | None, record: str) -> None:
-        first = self.drafts.get(draft.item.id)
-        if first is None:
-            self.drafts[draft.item.id] = draft
+    def _join(self, draft: _Draft, record: str) -> None:
+        first = self.drafts.setdefault(draft.item.id, draft)
+        if first is draft:
             return
         at = first.file.name if first.line is None else f"{first.file.name}:{first.line}"
         if first.whole or draft.whole:
             hint = "remove one of the two records, or give them ids of their own"
-            self.gather.notes.say(file, line, f"{record} stands twice, first at {at}", hint)
+            self.gather.notes.say(draft.file, draft.line, f"{record} stands twice, first at {at}", hint)
             return
-        differ = [
-            name for name in ("path", "split", "modality") if getattr(first.item, name) != getattr(draft.item, name)
-        ]
-        if differ:
+        if differ := [name for name in _ALIKE if getattr(first.item, name) != getattr(draft.item, name)]:
             ours, theirs = (getattr(each.item, differ[0]) for each in (draft, first))
             found = f"{record} has {differ[0]} {ours!r}, and {theirs!r} at {at}"
-            self.gather.notes.say(file, line, found, "give it an id of its own, or correct the row")
+            self.gather.notes.say(draft.file, draft.line, found, "give it an id of its own, or correct the row")
             return
         first.captions += draft.captions
+        first.metadata += draft.metadata
         first.faulty |= draft.faulty
+        first.rows += 1
 
-    def _item(
-        self,
-        cells: Mapping[str, Any],
-        row: Mapping[str, Any],
-        columns: Columns,
-        file: Path,
-        line: int | None,
-        place: str,
-    ) -> Item | None:
-        def wrong(what: str, remedy: str) -> None:
-            self.gather.notes.say(file, line, place + what, remedy)
-
+    def _item(self, cells: Mapping[str, Any], row: Mapping[str, Any], columns: Columns) -> Item:
         path, identifier = _text(cells.get("path")), _text(cells.get("id"))
         if not path:
-            wrong(
-                f"item {identifier!r} names no file" if identifier else "names no file",
-                "fill the cell, or remove the row",
-            )
-            return None
+            what = f"item {identifier!r} names no file" if identifier else "names no file"
+            raise _WrongRow(what, "fill the cell, or remove the row")
         if "://" in path:
-            wrong(f"{path[:80]!r} is an address, expected a file", "download the media, and list the files")
-            return None
-        item = Item(id=identifier or path, path=path, modality=self.rules.modality_of(path))
-        problem = None
-        fields: dict[str, Any] = {}
-        for name in ("concept", "source", "licence"):
-            fields[name] = _text(cells.get(name))
-        if said := _text(cells.get("modality")):
-            problem = (
-                None if said in get_args(Modality) else f"modality {said!r}, expected one of {list(get_args(Modality))}"
-            )
-            fields["modality"] = said
+            what = f"{path[:80]!r} is an address, expected a file"
+            raise _WrongRow(what, "download the media, and list the files")
+        identifier = identifier or path
         split = _text(cells.get("split"))
-        fields["split"] = SPLITS.get(split.lower(), split) if split else self.rules.split
-        fields["labels"] = tuple(labels_of(cells.get("labels")))
-        for name in ("start", "end"):
-            number = _seconds(cells.get(name))
-            if number is not None and (not math.isfinite(number) or number < 0):
-                problem = f"{name} is {cells[name]!r}, expected seconds"
-            fields[name] = number
-        metadata = {name: _plain(row[name]) for name in columns.others if row.get(name) not in (None, "")}
-        own = cells.get("metadata")
-        if own not in (None, ""):
-            found = _cell(own)
-            if isinstance(found, dict):
-                metadata |= found
-            else:
-                problem = f"metadata is {str(own)[:40]!r}, expected a JSON object"
-        metadata |= cells.get("place") or {}
-        if problem:
-            wrong(f"item {item.id!r}: {problem}", "correct the cell or remove the row")
-            return None
-        return replace(item, **fields, metadata=metadata)
+        return Item(
+            id=identifier,
+            path=path,
+            modality=self._modality(cells, identifier, path),
+            labels=tuple(labels_of(cells.get("labels"))),
+            split=SPLITS.get(split.lower(), split) if split else self.rules.split,
+            concept=_text(cells.get("concept")),
+            source=_text(cells.get("source")),
+            licence=_text(cells.get("licence")),
+            start=_seconds(cells, "start", identifier),
+            end=_seconds(cells, "end", identifier),
+            metadata=_metadata(cells, row, columns, identifier),
+        )
+
+    def _modality(self, cells: Mapping[str, Any], identifier: str, path: str) -> Modality:
+        said = _text(cells.get("modality"))
+        if said and said not in get_args(Modality):
+            what = f"item {identifier!r}: modality {said!r}, expected one of {list(get_args(Modality))}"
+            raise _WrongRow(what, "correct the cell or remove the row")
+        return known_modality(said, path) if said else self.rules.modality_of(path)
 
     def _texts(
         self,
@@ -390,11 +388,28 @@ def labels_of(value: Any) -> Collection[str]:
     return [text for text in (part.strip() for part in _text(cell).split(";")) if text]
 
 
-def _seconds(value: Any) -> float | None:
-    text = _text(value)
+def _seconds(cells: Mapping[str, Any], name: str, identifier: str) -> float | None:
+    text = _text(cells.get(name))
     if not text:
         return None
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
-        return math.nan  # which is no number of seconds, and is said so
+        found = math.nan
+    if not math.isfinite(found) or found < 0:
+        raise _WrongRow(
+            f"item {identifier!r}: {name} is {text!r}, expected seconds", "correct the cell or remove the row"
+        )
+    return found
+
+
+def _metadata(cells: Mapping[str, Any], row: Mapping[str, Any], columns: Columns, identifier: str) -> dict[str, Any]:
+    metadata = {name: _plain(row[name]) for name in columns.others if row.get(name) not in (None, "")}
+    own = cells.get("metadata")
+    if own not in (None, ""):
+        found = _cell(own)
+        if not isinstance(found, dict):
+            what = f"item {identifier!r}: metadata is {str(own)[:40]!r}, expected a JSON object"
+            raise _WrongRow(what, "correct the cell or remove the row")
+        metadata |= found
+    return metadata | dict(cells.get("place") or {})
