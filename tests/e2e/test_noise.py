@@ -89,3 +89,33 @@ def test_other_data_and_another_noise_are_refused(data: Path, noise: Path, tmp_p
     missing = crossbit(*line, "--data", data, "--noise", tmp_path / "none.json")
     assert missing.code == 3
     assert "no such file" in sentence(missing)
+
+
+def test_the_bench_draws_curves(data: Path, tmp_path: Path) -> None:
+    line = (
+        "bench",
+        "noise",
+        "--data",
+        data,
+        "--methods",
+        "vsepp",
+        "--seeds",
+        "0",
+        "--ratios",
+        "0,0.5",
+        "--epochs",
+        "1",
+    )
+    places = ("--runs", tmp_path / "runs", "--results", tmp_path / "results", "--plot", tmp_path / "noise")
+    done = crossbit(*line, "--kinds", "complete", *places)
+    assert done.code == 0, done.err
+    head, _, curve = done.out.splitlines()
+    assert head == "| split | noise | method | 0 % | 50 % | lost at the end |"
+    assert curve.startswith("| test | unrelated | vsepp | ")
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "results", "noise.png", "noise.svg"}
+    assert len(list((tmp_path / "results").iterdir())) == 2
+    again = crossbit(*line, "--kinds", "complete", *places, "--json")
+    points = json.loads(again.out)
+    assert [(p["generator"], p["ratio"], p["realised"]) for p in points] == [("clean", 0, 0), ("unrelated", 0.5, 0.5)]
+    for words in (("--ratios", "half"), ("--kinds", "wrong"), ("--methods", "")):
+        assert crossbit(*line, *places, *words).code == 2

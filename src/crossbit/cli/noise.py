@@ -40,12 +40,13 @@ def noise(
     from crossbit.data.noise_file import write_noise
 
     wanted: Any = {"kind": kind, "unit": unit}
+    spoken = languages.split(",") if languages else None
     made = make_noise(
-        open_data(data),
+        open_data(data, spoken),
         ratio=ratio,
         seed=seed,
         generator=generator,
-        languages=languages.split(",") if languages else None,
+        languages=spoken,
         **wanted,
     )
     file = write_noise(made, output or Path(f"noise-{made.data}-{made.generator}-{made.ratio:g}-seed{seed}.json"))
