@@ -85,6 +85,7 @@ def test_options_and_media_of_a_format(tmp_path: Path) -> None:
         (["convert", "{path}", "{path}"], 2, "is there already"),
         (["convert", "{path}", "{path}.json", "--to-option", "lang=en"], 2, "takes no option 'lang'"),
         (["convert", "nonesuch", "{path}.json"], 3, "nonesuch"),
+        (["convert", "openmoji", "{path}.json", "--drop-faulty"], 2, "openmoji: no file or folder"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(tmp_path: Path, words: list[str], code: int, said: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from crossbit.cli.show import counted, json_out, printable, say
+from crossbit.errors import UsageError
 
 if TYPE_CHECKING:
     from crossbit.data.formats import Problem
@@ -91,6 +92,8 @@ def convert(
         options = _options(name, option, media)
         manifest = formats.read(name, source, drop_faulty=drop_faulty, unescape=unescape, **options)
     else:
+        if format or option or media or drop_faulty or unescape:
+            raise UsageError(f"{source}: no file or folder, and only such are read with --from, --option, --media, ...")
         manifest = open_data(source)
     if licences:
         manifest = of_licence(manifest, *licences.split(","))

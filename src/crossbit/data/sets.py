@@ -85,14 +85,36 @@ def _picto(name: str, sources: Sequence[str], languages: Iterable[str] | None) -
 
 def _file(path: Path, languages: Iterable[str] | None) -> Manifest:
     from crossbit.data import formats
+    from crossbit.data.formats.ondisk import on_disk
 
-    if path.is_dir():
-        listings = [path / name for name in ("manifest.jsonl", "manifest.arrow") if (path / name).is_file()]
-        listings = listings[:1] or sorted([*path.glob("*.jsonl"), *path.glob("*.arrow")])
-        if len(listings) > 1:
-            raise ManifestError(f"{path}: {len(listings)} manifests, expected one", "name the file itself")
-        path = listings[0] if listings else path
-    form = formats.detect(path)
-    if form == "manifest" and path.is_file():
-        return Manifest.read(path, languages=languages if path.suffix == ".arrow" else None)
-    return formats.read(form, path)
+    form = _form(path)
+    if form == "manifest":
+        path = _listing(path) if path.is_dir() else path
+        found = Manifest.read(path, languages=languages if path.suffix == ".arrow" else None)
+    else:
+        found = formats.read(form, path)
+    return on_disk(found, progress=True)
+
+
+def _form(path: Path) -> str:
+    """Tell the format; a folder in which a manifest goes by another name than `manifest` counts as one."""
+    from crossbit.data import formats
+
+    try:
+        return formats.detect(path)
+    except ManifestError:
+        if path.is_dir() and _listings(path):
+            return "manifest"
+        raise
+
+
+def _listings(folder: Path) -> list[Path]:
+    known = [folder / name for name in ("manifest.jsonl", "manifest.arrow") if (folder / name).is_file()]
+    return known[:1] or sorted([*folder.glob("*.jsonl"), *folder.glob("*.arrow")])
+
+
+def _listing(folder: Path) -> Path:
+    found = _listings(folder)
+    if len(found) > 1:
+        raise ManifestError(f"{folder}: {len(found)} manifests, expected one", "name the file itself")
+    return found[0]
