@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbit.codes import hamming, hamming_distances, hamming_topk, pack, unpack
+from crossbit.codes import hamming, hamming_distances, hamming_topk, kernel, pack, unpack
 from crossbit.errors import EngineError
 
 
@@ -49,8 +49,11 @@ def test_distances_agree_with_a_loop_over_bits(sets: tuple[np.ndarray, np.ndarra
     np.testing.assert_array_equal(hamming_distances(*sets), slow_distances(*sets))
 
 
-@given(two_sets(), st.integers(1, 50), st.booleans(), st.data())
-def test_topk_agrees_with_sorting(sets: tuple[np.ndarray, np.ndarray], k: int, mask: bool, data: st.DataObject) -> None:
+@pytest.mark.parametrize("level", kernel.levels())
+@given(sets=two_sets(), k=st.integers(1, 50), mask=st.booleans(), threads=st.integers(1, 3), data=st.data())
+def test_topk_agrees_with_sorting(
+    level: str, sets: tuple[np.ndarray, np.ndarray], k: int, mask: bool, threads: int, data: st.DataObject
+) -> None:
     queries, codes = sets
     rows = data.draw(st.none() | st.lists(st.integers(0, max(0, len(codes) - 1)), max_size=len(codes)))
     rows = None if rows is None or not len(codes) else rows
@@ -58,7 +61,7 @@ def test_topk_agrees_with_sorting(sets: tuple[np.ndarray, np.ndarray], k: int, m
     if mask and allow is not None:
         allow = np.isin(np.arange(len(codes)), allow)
     expected = slow_topk(queries, codes, k, sorted(set(range(len(codes)) if rows is None else rows)))
-    found = hamming_topk(queries, codes, k, allow=allow)
+    found = hamming_topk(queries, codes, k, allow=allow, threads=threads, level=level)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
 
@@ -76,11 +79,11 @@ def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
     random = np.random.default_rng(0)
     queries = random.integers(0, 4, (20, 2), dtype=np.uint8)
     codes = random.integers(0, 4, (300, 2), dtype=np.uint8)
-    whole = hamming_topk(queries, codes, 25)
+    whole = hamming_topk(queries, codes, 25, level="numpy")
     monkeypatch.setattr(hamming, "_KEY_ROW_BITS", 5)  # blocks of 32 rows
     monkeypatch.setattr(hamming, "_BLOCK_PAIRS", 96)  # three queries at once
     monkeypatch.setattr(hamming, "_CACHE_PAIRS", 50)
-    parts = hamming_topk(queries, codes, 25)
+    parts = hamming_topk(queries, codes, 25, level="numpy")
     np.testing.assert_array_equal(parts[0], whole[0])
     np.testing.assert_array_equal(parts[1], whole[1])
     np.testing.assert_array_equal(whole[0], slow_topk(queries, codes, 25, list(range(300)))[0])

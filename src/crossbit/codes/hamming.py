@@ -1,7 +1,7 @@
-"""Hamming distances and exact top-k on packed codes, in NumPy, block by block.
+"""Hamming distances and exact top-k on packed codes: by the kernel in C where it was built, and by its twin in NumPy.
 
-Codes are read as 64-bit words and counted with `numpy.bitwise_count`. This is the plain twin that a faster kernel has to
-agree with: same rows, same order, ties by ascending row.
+The twin works block by block on 64-bit words counted with `numpy.bitwise_count`. Both give the same rows in the same order,
+ties by ascending row; the twin is the truth that the kernel is tested against, and what runs where no compiler was.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int32, Int64, Shaped, UInt8, UInt16, UInt64
 
+from crossbit.codes import kernel
 from crossbit.errors import EngineError
 
 MAX_BITS = 16_376
@@ -76,6 +77,9 @@ def hamming_topk(
     k: int,
     *,
     allow: Shaped[np.ndarray, " M"] | None = None,
+    threads: int = 1,
+    level: str = "auto",
+    stop: UInt8[np.ndarray, " 1"] | None = None,
 ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
     """Find for each query the k nearest codes, exactly; among equals the lower row comes first.
 
@@ -86,26 +90,35 @@ def hamming_topk(
         codes: packed codes of the gallery.
         k: how many, 1 or more. Where fewer rows exist or are allowed, the rest is row -1 at distance 8 * W + 1.
         allow: the rows that may be found: a mask of N booleans, or row numbers in any order.
+        threads: how many share the codes; the NumPy twin takes one.
+        level: of `kernel.levels()`, or "auto" for the fastest.
+        stop: set it to 1 from another thread, and the search ends early with `EngineError`.
 
     Returns:
         Rows and distances, nearest first.
 
     Raises:
-        EngineError: widths differ, k is below 1, codes are wider than 16,376 bits, or `allow` does not fit.
+        EngineError: widths differ, k is below 1, codes are wider than 16,376 bits, `allow` does not fit, there is no such level
+            here, or the search was stopped.
     """
     _check("hamming_topk", queries, codes)
     if k < 1:
         raise EngineError(f"hamming_topk: k is {k}, expected 1 or more")
     allowed = allowed_rows(allow, len(codes), "hamming_topk")
+    far = 8 * queries.shape[1] + 1
+    if (chosen := kernel.chosen(level, codes.shape[1])) != "numpy":
+        return kernel.topk(queries, codes, k, allowed, threads, chosen, far, stop)
     total = len(codes) if allowed is None else len(allowed)
     asked = words(queries)
     block = max(1, min(total, 1 << _KEY_ROW_BITS))
     group = max(1, _BLOCK_PAIRS // block)
     best = np.full((len(queries), k), _far(queries.shape[1]), np.int64)
     for start in range(0, total, block):
-        stop = min(start + block, total)
-        part = words(codes[start:stop] if allowed is None else codes[allowed[start:stop]])
-        numbers = np.arange(start, stop) if allowed is None else allowed[start:stop]
+        if stop is not None and stop[0]:
+            raise EngineError("hamming_topk: stopped")
+        end = min(start + block, total)
+        part = words(codes[start:end] if allowed is None else codes[allowed[start:end]])
+        numbers = np.arange(start, end) if allowed is None else allowed[start:end]
         for top in range(0, len(asked), group):
             near = _nearest_of_block(hamming_block(asked[top : top + group], part), k, numbers)
             merged = np.concatenate([best[top : top + group], near], axis=1)

@@ -1,15 +1,16 @@
-"""HammingEngine: the exact scan over packed codes, in NumPy."""
+"""HammingEngine: the exact scan over packed codes, by the kernel where it was built."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
-from crossbit.codes.hamming import hamming_distances
+from crossbit.codes.hamming import hamming_distances, hamming_topk
 from crossbit.errors import EngineError
-from crossbit.search.engines.base import Row, Rows
+from crossbit.ranking import Ranking
+from crossbit.search.engines.base import Row, Rows, best_of, check_rows, padded
 from crossbit.search.engines.scan import Block, ScanEngine
 
 
@@ -18,16 +19,18 @@ class HammingEngine(ScanEngine):
 
     Args:
         bits: K; 0 takes eight times the bytes of the first codes.
+        threads: how many share a scan.
     """
 
     row: ClassVar[Row] = "uint8"
 
-    def __init__(self, bits: int = 0) -> None:
+    def __init__(self, bits: int = 0, threads: int = 1) -> None:
         super().__init__()
         self.bits = bits
+        self.threads = threads
 
     def _settings(self) -> dict[str, Any]:
-        return {"bits": self.bits}
+        return {"bits": self.bits, "threads": self.threads}
 
     def _store(self, rows: Rows) -> tuple[Rows, np.ndarray | None]:
         return np.ascontiguousarray(rows), None
@@ -41,7 +44,33 @@ class HammingEngine(ScanEngine):
             )
         super().attach(block)
 
-    def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
-        distances = hamming_distances(queries, block.rows[part])
+    def search(self, rows: Rows, k: int, allow: Int64[np.ndarray, " M"] | None = None) -> Ranking:
+        """Give the k nearest of every query; among equals the lower id comes first. See `Engine`."""
+        check_rows("HammingEngine.search", rows, self.row, self.width)
+        if k < 1:
+            raise EngineError(f"HammingEngine.search: k is {k}, expected 1 or more")
+        if allow is not None and len(allow) > 1 and not np.all(allow[1:] > allow[:-1]):
+            allow = np.unique(allow)
+        queries = np.ascontiguousarray(rows)
+        best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
+        for block in self._blocks:
+            places = block.alive if allow is None else block.places(allow)[1]
+            near, distances = hamming_topk(
+                queries, block.rows, min(k, len(block.ids)), allow=places, threads=self.threads
+            )
+            scores = self._scores(distances)
+            for query, (before, who) in enumerate(best):
+                found = near[query] >= 0
+                ids = block.ids[near[query][found]]
+                best[query] = best_of(np.concatenate([before, scores[query][found]]), np.concatenate([who, ids]), k)
+        return padded(best, k)
+
+    def _scores(self, distances: np.ndarray) -> Float32[np.ndarray, "Q n"]:
         # halves and integers below 2**24 are exact in float32, so equal distances give equal scores
-        return np.float32(1) - np.float32(2) * distances.astype(np.float32) / np.float32(self.bits or 8 * self.width)
+        scores: np.ndarray = np.float32(1) - np.float32(2) * distances.astype(np.float32) / np.float32(
+            self.bits or 8 * self.width
+        )
+        return scores
+
+    def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
+        return self._scores(hamming_distances(queries, block.rows[part]))

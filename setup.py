@@ -1,0 +1,16 @@
+"""The one compiled piece: the Hamming kernel, for every Python from 3.11 on. Without a compiler its NumPy twin runs."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "crossbit.codes._hamming",
+            ["src/crossbit/codes/_hamming.c"],
+            extra_compile_args=["-O3"],
+            py_limited_api=True,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
