@@ -105,7 +105,7 @@ def test_names_that_would_break_a_template_are_not_used() -> None:
         "de": "roter Apfel",
     }
     assert grammar.plain_names(named(en="red apple"), ("en", "de")) is None
-    for text in ("flag: France", "beans, peas", "a “b”", "{a}", "豆：绿", "豆、绿"):
+    for text in ("flag: France", "beans, peas", "a “b”", "{a}", "豆：绿", "豆、绿", "hand pointing Left"):
         assert grammar.plain_names(named(en=text), ("en",)) is None
     twice = Item("a", "a.png", captions=(Caption("k, w", "en", "keywords"), *(Caption(t, "en", "name") for t in "xy")))
     assert grammar.plain_names(twice, ("en",)) == {"en": "x"}

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from crossbit.data.manifest import Item
+from crossbit.data.picto.wording import words
 from crossbit.errors import ManifestError
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey")
@@ -49,7 +50,8 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "where-down": frozenset({"a", "b"}),
 }
 _WORDS: Mapping[str, Sequence[str]] = {"what": EDGES, "answers": _DIRECTIONS, "colours": COLOURS}
-_SIGNS = frozenset(":;,{}\"«»“”„‟：；，、「」『』،؛×")
+_SIGNS = frozenset(':;,{}"«»“”„‟：；，、「」『』،؛×')
+_TELLING = frozenset({"left", "right", "first", "second", "top", "bottom"})
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class SceneGrammar:
     def tell(self, kind: str, things: Sequence[tuple[str, int]]) -> str:
         """Fill a sentence with names and how often each stands there."""
         times = self.templates["times"]
-        words = [name if count == 1 else times.format(n=count, name=name) for name, count in things]
-        return self.templates[kind].format(things=self.templates["separator"].join(words))
+        told = [name if count == 1 else times.format(n=count, name=name) for name, count in things]
+        return self.templates[kind].format(things=self.templates["separator"].join(told))
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,13 @@ def _scenes(record: Mapping[str, Any], where: str) -> SceneGrammar:
             needed = ", ".join(f"{{{field}}}" for field in sorted(fields)) or "no field"
             raise ManifestError(f"{where}: scenes.{kind} is {text!r}, expected a text with {needed}")
         templates[kind] = text
-    words: dict[str, dict[str, str]] = {}
+    called: dict[str, dict[str, str]] = {}
     for kind, keys in _WORDS.items():
         found = {key: record.get(kind, {}).get(key, "") for key in keys}
         if not all(found.values()) or len(set(found.values())) < len(keys):
             raise ManifestError(f"{where}: scenes.{kind} is {found!r}, expected another text for each of {list(keys)}")
-        words[kind] = found
-    return SceneGrammar(templates, words["what"], words["answers"], words["colours"])
+        called[kind] = found
+    return SceneGrammar(templates, called["what"], called["answers"], called["colours"])
 
 
 def _fields(text: str) -> set[str]:
@@ -150,14 +152,17 @@ def _fields(text: str) -> set[str]:
 
 
 def plain_names(item: Item, languages: Sequence[str]) -> dict[str, str] | None:
-    """Give an item's name in each language, or None where one is missing or holds signs that would break a template.
+    """Give an item's name in each language, or None where one is missing or would break a template.
 
-    "flag: France" behind a colon, or a name with a comma in a list, could be read in two ways.
+    "flag: France" behind a colon, or a name with a comma in a list, could be read in two ways; and so could "backhand index
+    pointing left", where sides are told (looked for in the English name).
     """
     names: dict[str, str] = {}
     for caption in item.captions:
         if caption.kind == "name" and caption.lang not in names:
             names[caption.lang] = caption.text
     if any(lang not in names or _SIGNS & set(names[lang]) for lang in languages):
+        return None
+    if _TELLING & set(words(names.get("en", ""))):
         return None
     return {lang: names[lang] for lang in languages}
