@@ -41,10 +41,13 @@ def test_the_command_says_what_it_made(data: Path, tmp_path: Path, monkeypatch: 
     assert done.code == 0, done.err
     assert "realised\t0.5" in done.out
     assert "2 wrong pairs of 4" in done.err
+    assert "were asked for" not in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["noise-manifest-half-0.5-seed7.json"]
     again = crossbit("data", "noise", data, "--ratio", "0.5", "-o", tmp_path / "noise-manifest-half-0.5-seed7.json")
     assert again.code == 2
     assert "would be overwritten" in sentence(again)
+    few = crossbit("data", "noise", data, "--ratio", "0.6", "-o", tmp_path / "few.json")  # two of four pairs, not 2.4
+    assert "50.0% of the captions are wrong, 60.0% were asked for" in few.err
     wrong = crossbit("data", "noise", data, "--kind", "partial", "--generator", "haff")
     assert wrong.code == 2
     assert "did you mean `half`" in sentence(wrong)

@@ -59,3 +59,6 @@ def noise(
         f"noise: {printable(file)}, {counted(sum(p.kind != 'same' for p in made.pairs), 'wrong pair')} of "
         f"{made.captions:,} in {made.data!r}"
     )
+    reached = made.realised_images if made.unit == "image" else made.realised
+    if abs(reached - made.ratio) > 0.005:
+        say(f"note: {reached:.1%} of the {made.unit}s are wrong, {made.ratio:.1%} were asked for")
