@@ -90,7 +90,7 @@ def parts(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Callabl
     steps = {"drawings": Step(), "stamps": Step(("stamps",)), "clips": Step(), "scenes": Step(after=("drawings",))}
     monkeypatch.setattr(assemble, "STEPS", {**steps, "espeak": Step(after=("drawings",), on_demand=True)})
     monkeypatch.setattr(assemble, "PARTS", ("names", *steps, "espeak"))
-    monkeypatch.setattr(assemble, "_module", lambda part: SimpleNamespace(build=made[part]))
+    monkeypatch.setattr(assemble, "import_module", lambda name: SimpleNamespace(build=made[name.rpartition(".")[2]]))
     monkeypatch.setattr(assemble, "missing_client", lambda package: None)
     monkeypatch.setattr(Names, "load", classmethod(lambda cls, **_: NAMES))
     return made
@@ -190,6 +190,22 @@ def test_speech_on_demand_remembers_its_languages(parts: dict[str, Any]) -> None
     assert asked == [("el",), ("el",), ("el", "sw")]
 
 
+def test_a_run_that_is_killed_loses_no_part_that_was_there(parts: dict[str, Any]) -> None:
+    prepare_quietly()
+
+    def killed(*_: object, **__: object) -> Part:
+        raise KeyboardInterrupt
+
+    parts["scenes"] = killed
+    with pytest.raises(KeyboardInterrupt):
+        prepare_quietly("stamps")
+    assert record()["parts"] == ["names", "drawings", "stamps"]
+    assert len(Manifest.read(prepared())) == 23  # what was made is there
+    parts["scenes"] = scenes
+    assert prepare_quietly("stamps").parts == ("names", "drawings", "stamps", "scenes")
+    assert record()["pending"] == []
+
+
 def test_an_unknown_part_is_named(parts: object) -> None:
     with pytest.raises(ConfigError, match="no part 'photos', expected of names, drawings"):
         prepare_quietly("photos")
@@ -206,7 +222,7 @@ def test_a_full_disk_while_writing(parts: object, monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(assemble, "_write", full)
+    monkeypatch.setattr(Manifest, "write", full)
     with pytest.raises(ManifestError, match="picto: the disk of .* is full"):
         prepare_quietly("drawings")
 

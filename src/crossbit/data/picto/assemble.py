@@ -13,7 +13,8 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ from crossbit.data.picto import concepts, licences
 from crossbit.data.picto.looks import alike_pairs
 from crossbit.data.picto.names import Names
 from crossbit.data.picto.packages import FOLDER_VARIABLE, PACKAGES, disk_fault, missing_client
-from crossbit.data.picto.part import Part, join
+from crossbit.data.picto.part import Part, Quarantined, join
 from crossbit.errors import ConfigError, ManifestError
 
 VERSION = "1"
@@ -129,180 +130,152 @@ def prepare(
     if only is not None and (unknown := sorted(set(only) - set(PARTS))):
         raise ConfigError(f"picto: no part {unknown[0]!r}, expected of {', '.join(PARTS)}")
     asked = {part for part in PARTS if part == "names" or not STEPS[part].on_demand} if only is None else set(only)
-    before, spoken = record().get("parts", ()), record().get("languages", ())
+    past = record()
+    before, spoken = (*past.get("parts", ()), *past.get("pending", ())), past.get("languages", ())
     languages = tuple(dict.fromkeys([*spoken, *languages]))
     wanted = tuple(part for part in PARTS if part in asked or part in before)
-    target = folder()
-    clock = _Clock()
+    making = _Making(folder(), languages, progress, workers)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        found = _build(wanted, target, clock, languages, progress, workers)
-        if found.items:
-            with clock("write"):
-                _write(target, found)
+        making.run(wanted)
     except OSError as error:
         raise disk_fault("picto", error, 2_000_000_000) from error
-    failed = [part for part in found.left_out if only is not None and part in only]
-    if failed or not found.items:
-        part = failed[0] if failed else next(iter(found.left_out), "picto")
-        reason = found.left_out.get(part, "nothing was prepared")
-        raise ManifestError(reason if reason.startswith(part) else f"{part}: {reason}", found.hints.get(part, ""))
-    return Prepared(target / LISTING, tuple(found.parts), found.left_out, clock.seconds)
+    failed = [part for part in making.left_out if only is not None and part in only]
+    if failed or not making.items:
+        part = failed[0] if failed else next(iter(making.left_out), "picto")
+        reason = making.left_out.get(part, "nothing was prepared")
+        raise ManifestError(reason if reason.startswith(part) else f"{part}: {reason}", making.hints.get(part, ""))
+    return Prepared(making.folder / LISTING, tuple(making.parts), making.left_out, making.seconds)
 
 
 @dataclass
-class _Found:
-    """What is there so far."""
+class _Making:
+    """One preparation under way.
 
+    Args:
+        folder: of the prepared data.
+        languages: that `espeak` speaks.
+        progress: show bars.
+        workers: so many things are made at a time.
+    """
+
+    folder: Path
+    languages: tuple[str, ...]
+    progress: bool
+    workers: int
     parts: list[str] = field(default_factory=list)
-    items: Sequence[Item] = ()
-    quarantine: list[dict[str, str]] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    items: tuple[Item, ...] = ()
+    quarantine: list[Quarantined] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     hints: dict[str, str] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
-    languages: tuple[str, ...] = ()
-    clock: _Clock | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
+    def run(self, wanted: Sequence[str]) -> None:
+        """Make the parts, split them, and make what is derived; all that is there is written after each derived part."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = self._load_names()
+        made = [
+            part for name in wanted if name != "names" and not STEPS[name].after if (part := self._part(name, names))
+        ]
+        joined = join(*made)
+        with self._clock("likeness"):
+            alike = alike_pairs(joined.items, self.folder, progress=self.progress, workers=self.workers)
+        with self._clock("concepts"):
+            arranged = concepts.arrange(joined.items, names, alike, seed=SEED)
+        self.items, self.report = arranged.items, dict(arranged.report)
+        self.quarantine += [*joined.quarantine, *arranged.quarantine]
+        self.pending = [name for name in wanted if name in STEPS and STEPS[name].after]
+        self._write()
+        while self.pending:
+            if (derived := self._derived(self.pending.pop(0), names)) is not None:
+                self.items += derived.items
+                self.quarantine += derived.quarantine
+                self._write()
 
-class _Clock:
-    """Seconds of each step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._running: list[tuple[str, float]] = []
-
-    def __call__(self, name: str) -> _Clock:
-        self._running.append((name, time.monotonic()))
-        return self
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *fault: object) -> None:
-        name, began = self._running.pop()
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 1)
-
-
-def _build(
-    wanted: Sequence[str], target: Path, clock: _Clock, languages: tuple[str, ...], progress: bool, workers: int
-) -> _Found:
-    found = _Found(clock=clock, languages=languages)
-    names = _names(found, clock, progress)
-    made: list[Part] = []
-    for part in wanted:
-        if part == "names" or STEPS[part].after or not _possible(part, found):
-            continue
+    def _load_names(self) -> Names:
+        """Load the names, or none when they cannot be had: stamps and clip art have texts of their own."""
+        client = next((client for package in NAMES if (client := missing_client(package))), None)
         try:
-            with clock(part):
-                made.append(_module(part).build(target, names, progress=progress, workers=workers))
+            if client is None:
+                with self._clock("names"):
+                    names = Names.load(progress=self.progress)
+                self.parts.append("names")
+                return names
+            self.left_out["names"] = f"the client `{client}` is not on this machine"
         except ManifestError as error:
-            _leave_out(part, error, found)
-            continue
-        found.parts.append(part)
-    joined = join(*made)
-    with clock("likeness"):
-        alike = alike_pairs(joined.items, target, progress=progress, workers=workers)
-    with clock("concepts"):
-        arranged = concepts.arrange(joined.items, names, alike, seed=SEED)
-    found.items, found.report = arranged.items, dict(arranged.report)
-    found.quarantine += [asdict(q) for q in (*joined.quarantine, *arranged.quarantine)]
-    for part in wanted:
-        if part in STEPS and STEPS[part].after:
-            _derive(part, target, names, found, clock, languages, progress, workers)
-    return found
+            self._leave_out("names", error)
+        return Names({}, {}, {})
 
+    def _part(self, name: str, names: Names) -> Part | None:
+        """Make a part; note why when it cannot be made."""
+        client = next((client for package in STEPS[name].packages if (client := missing_client(package))), None)
+        if client:
+            self.left_out[name] = f"the client `{client}` is not on this machine, expected it to fetch the packages"
+            self.hints[name] = f"install `{client}`, or name a folder that holds the archives in {FOLDER_VARIABLE}"
+            return None
+        return self._built(name, names)
 
-def _names(found: _Found, clock: _Clock, progress: bool) -> Names:
-    """Load the names, or none when they cannot be had: stamps and clip art have texts of their own."""
-    client = next((client for package in NAMES if (client := missing_client(package))), None)
-    try:
-        if client is None:
-            with clock("names"):
-                names = Names.load(progress=progress)
-            found.parts.append("names")
-            return names
-        found.left_out["names"] = f"the client `{client}` is not on this machine"
-    except ManifestError as error:
-        _leave_out("names", error, found)
-    return Names({}, {}, {})
+    def _derived(self, name: str, names: Names) -> Part | None:
+        if missing := [source for source in STEPS[name].after if source not in self.parts]:
+            self.left_out[name] = f"is made of {', '.join(missing)}, which are not prepared"
+            self.hints[name] = f"add them: `--only {','.join([*missing, name])}`"
+            return None
+        spoken = {"languages": self.languages} if name == "espeak" else {}
+        return self._built(name, names, self.items, seed=SEED, **spoken)
 
+    def _built(self, name: str, names: Names, *items: Sequence[Item], **more: Any) -> Part | None:
+        try:
+            with self._clock(name):
+                build = import_module(f"crossbit.data.picto.{name}").build
+                made: Part = build(self.folder, names, *items, progress=self.progress, workers=self.workers, **more)
+        except ManifestError as error:
+            self._leave_out(name, error)
+            return None
+        self.parts.append(name)
+        return made
 
-def _possible(part: str, found: _Found) -> bool:
-    """Say whether the clients of a part are there; else note why it is left out."""
-    client = next((client for package in STEPS[part].packages if (client := missing_client(package))), None)
-    if client:
-        found.left_out[part] = f"the client `{client}` is not on this machine, expected it to fetch the packages"
-        found.hints[part] = f"install `{client}`, or name a folder that holds the archives in {FOLDER_VARIABLE}"
-    return client is None
+    def _leave_out(self, name: str, error: ManifestError) -> None:
+        self.left_out[name], self.hints[name] = error.message, error.hint
 
+    @contextmanager
+    def _clock(self, step: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - began, 1)
 
-def _leave_out(part: str, error: ManifestError, found: _Found) -> None:
-    found.left_out[part], found.hints[part] = error.message, error.hint
+    def _write(self) -> None:
+        if not self.items:
+            return
+        with self._clock("write"):
+            manifest = Manifest("picto", self.folder, self.items)
+            sources = Counter(item.source for item in manifest)
+            licences.write_table(self.folder, sources)
+            _json(self.folder / QUARANTINE, [asdict(record) for record in self.quarantine])
+            manifest.write(self.folder / LISTING)
+        _json(self.folder / RECORD, self._facts(sources))
 
-
-def _module(part: str) -> Any:
-    return import_module(f"crossbit.data.picto.{part}")
-
-
-def _derive(
-    part: str,
-    target: Path,
-    names: Names,
-    found: _Found,
-    clock: _Clock,
-    languages: tuple[str, ...],
-    progress: bool,
-    workers: int,
-) -> None:
-    if missing := [source for source in STEPS[part].after if source not in found.parts]:
-        found.left_out[part] = f"is made of {', '.join(missing)}, which are not prepared"
-        found.hints[part] = f"add them: `--only {','.join([*missing, part])}`"
-        return
-    try:
-        with clock(part):
-            made = _module(part).build(
-                target,
-                names,
-                found.items,
-                **({"languages": languages} if part == "espeak" else {}),
-                seed=SEED,
-                progress=progress,
-                workers=workers,
-            )
-    except ManifestError as error:
-        _leave_out(part, error, found)
-        return
-    found.items = (*found.items, *made.items)
-    found.quarantine += [asdict(q) for q in made.quarantine]
-    found.parts.append(part)
-
-
-def _write(target: Path, found: _Found) -> None:
-    manifest = Manifest("picto", target, tuple(found.items))
-    sources = Counter(item.source for item in manifest)
-    licences.write_table(target, sources)
-    _json(target / QUARANTINE, found.quarantine)
-    manifest.write(target / LISTING)
-    packages = {
-        name: {"name": p.name, "version": p.version, "sha256": p.sha256}
-        for part in found.parts
-        for name in (NAMES if part == "names" else STEPS[part].packages)
-        for p in (PACKAGES[name],)
-    }
-    _json(
-        target / RECORD,
-        {
+    def _facts(self, sources: Counter[str]) -> dict[str, Any]:
+        packages = {
+            name: {"name": p.name, "version": p.version, "sha256": p.sha256}
+            for part in self.parts
+            for name in (NAMES if part == "names" else STEPS[part].packages)
+            for p in (PACKAGES[name],)
+        }
+        reasons = Counter(f"{record.source}: {record.reason}" for record in self.quarantine)
+        return {
             "version": VERSION,
             "seed": SEED,
-            "parts": found.parts,
-            "languages": list(found.languages),
-            "left_out": found.left_out,
+            "parts": self.parts,
+            "pending": self.pending,
+            "languages": list(self.languages),
+            "left_out": self.left_out,
             "items": dict(sorted(sources.items())),
             "packages": packages,
-            "report": found.report,
-            "quarantined": dict(Counter(f"{q['source']}: {q['reason']}" for q in found.quarantine).most_common(40)),
-            "seconds": found.clock.seconds if found.clock else {},
-        },
-    )
+            "report": self.report,
+            "quarantined": dict(reasons.most_common(40)),
+            "seconds": self.seconds,
+        }
 
 
 def _json(path: Path, value: Any) -> None:
