@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-from crossbit.data.imagenet import imagenet_classes
+from crossbit.data.imagenet import imagenet_classes, imagenet_nouns
 
 
 def test_classes_stand_in_the_order_of_the_classifier() -> None:
@@ -40,3 +40,15 @@ def test_licence_and_source_go_along() -> None:
     folder = resources.files("crossbit.data.imagenet")
     assert "Princeton University" in folder.joinpath("WORDNET_LICENSE.txt").read_text()
     assert "SHA-256" in folder.joinpath("SOURCE.txt").read_text()
+
+
+def test_nouns_lead_to_classes() -> None:
+    nouns = {noun.synset: noun for noun in imagenet_nouns()}
+    classes = imagenet_classes()
+    dog = next(noun for noun in nouns.values() if noun.steps == 0 and "dog" in noun.names)
+    assert set(dog.classes) == set(range(151, 269))  # all breeds, and no wolf
+    cub = next(noun for noun in nouns.values() if noun.names == ("lion cub",))
+    assert cub.steps == 1
+    assert [classes[index].names[0] for index in cub.classes] == ["lion"]
+    assert not {c.synset for c in classes} & set(nouns)
+    assert all(noun.names and noun.classes and max(noun.classes) < 1000 for noun in nouns.values())
