@@ -109,3 +109,14 @@ def test_names_that_would_break_a_template_are_not_used() -> None:
         assert grammar.plain_names(named(en=text), ("en",)) is None
     twice = Item("a", "a.png", captions=(Caption("k, w", "en", "keywords"), *(Caption(t, "en", "name") for t in "xy")))
     assert grammar.plain_names(twice, ("en",)) == {"en": "x"}
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "picto.md").read_text(encoding="utf-8")
+    for lang, record in TABLE.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {lang} | {record['events']['order'][0]}"))
+        assert record["events"]["side"][0] in row
+        assert record["events"]["entry-left"][0] in row
+        if "scenes" in record:
+            row = next(line for line in page.splitlines() if line.startswith(f"| {lang} | {record['scenes']['list']}"))
+            assert all(record["scenes"][kind] in row for kind in ("across", "down", "count", "colour", "where-across"))
