@@ -117,6 +117,18 @@ def test_losses_are_said_with_their_number(tmp_path: Path, toy: Manifest) -> Non
     assert not (tmp_path / "two.json").exists()
 
 
+def test_a_split_that_a_format_does_not_know(tmp_path: Path, toy: Manifest) -> None:
+    odd = replace(toy, items=(replace(toy.items[0], split="query"), *toy.items[1:]))
+    assert formats.convert(odd, tmp_path / "f", "folder").lost == (
+        "split 'query': a folder of that name is no split when it is read",
+        "4 ids: an item is known by its path there",
+    )
+    for name in ("karpathy", "precomp"):
+        with pytest.raises(ManifestError, match="item 'red' lies in split 'query'"):
+            formats.convert(odd, tmp_path / name, name)
+    assert formats.read("csv", formats.convert(odd, tmp_path / "a.csv").path).items[0].split == "query"
+
+
 def test_a_failed_conversion_leaves_no_list(tmp_path: Path, toy: Manifest) -> None:
     (tmp_path / "toy" / "white.png").unlink()
     with pytest.raises(ManifestError, match=r"item 'white': there is no file .*white\.png"):

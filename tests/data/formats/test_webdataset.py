@@ -143,6 +143,15 @@ def test_what_other_tools_write(tmp_path: Path) -> None:
     assert item.metadata == {"url": "x", "width": 4, "key": "00017", **spot}
 
 
+def test_members_of_no_use_are_told_once_a_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    members = [(f"{n}.{kind}", RED) for n in range(3) for kind in ("png", "npy", "x.bin")]
+    path = tar(tmp_path / "a.tar", [*members, ("0.caption", b"zero")])
+    assert [item.id for item in formats.read("webdataset", path, bare=True, drop_faulty=True)] == ["0", "1", "2"]
+    assert caplog.text.count("is neither media nor .txt, .json or .cls, and is not read") == 2
+    assert "'0.npy'" in caplog.text
+    assert "'0.x.bin'" in caplog.text
+
+
 def test_a_clip_and_its_sound_are_two_items_of_one_concept(tmp_path: Path) -> None:
     path = tar(tmp_path / "a.tar", [("7.mp4", b"clip"), ("7.wav", b"sound"), ("7.txt", b"rain")])
     clip, sound = formats.read("webdataset", path)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from crossbit.data.formats.faults import Notes
 from crossbit.errors import ManifestError
 
 ROWS = 1_000
@@ -47,6 +48,21 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Rec
                 yield batch if columns is None else batch.select(list(columns))
     except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
         raise _damaged(path, error) from error
+
+
+def rows_of(batch: pa.RecordBatch, first: int, path: Path, notes: Notes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Give the rows of a batch as Python has them, with their numbers; rows of text that is not UTF-8 are noted."""
+    try:
+        yield from enumerate(batch.to_pylist(), first)
+        return
+    except UnicodeDecodeError:
+        pass  # nothing was given yet: the whole batch is turned before its first row is
+    for number in range(batch.num_rows):
+        try:
+            yield first + number, batch.slice(number, 1).to_pylist()[0]
+        except UnicodeDecodeError as error:
+            found = f"row {first + number}: holds the byte 0x{error.object[error.start]:02x}, which is not UTF-8"
+            notes.say(path, None, found, "write the table anew, with text in UTF-8")
 
 
 def media_columns(schema: pa.Schema) -> list[str]:

@@ -132,6 +132,8 @@ def write(manifest: Manifest, path: Path, *, language: str = "en") -> list[str]:
             target.with_name(target.name[: len(target.name) - len(target.suffix)] + ending).write_text(
                 "".join(text + "\n" for text in texts), encoding="utf-8"
             )
+    for split in sorted({item.split for item in manifest} - {"", *SPLITS.values()}):
+        lost.append(f"split {split!r}: a folder of that name is no split when it is read")
     if renamed:
         lost.append(f"{renamed:,} ids: an item is known by its path there")
     return lost

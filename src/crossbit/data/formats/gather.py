@@ -44,6 +44,15 @@ def one_line(text: str) -> str:
     return _BREAK.sub(" ", text).strip()
 
 
+def _surrogate(item: Item) -> str:
+    """Give what JSON or the name of a file brought that UTF-8 has no place for, "" if there is nothing."""
+    try:
+        "".join((item.id, item.path, *(caption.text for caption in item.captions))).encode()
+    except UnicodeEncodeError as error:
+        return str(error.object[error.start : error.start + 1])
+    return ""
+
+
 class Gather:
     """Items as they are read, by id; a second item of one id is a problem of the line that brings it."""
 
@@ -52,7 +61,11 @@ class Gather:
         self.items: dict[str, Item] = {}
 
     def add(self, item: Item, file: Path, line: int | None = None) -> None:
-        """Take an item, unless its id is there already."""
+        """Take an item, unless its id is there already or it holds what cannot be written."""
+        if odd := _surrogate(item):
+            found = f"item {item.id!r} holds {odd!r}, which is half a character or a byte that is not UTF-8"
+            self.notes.say(file, line, found, "name the file, or write the text, in UTF-8")
+            return
         if item.id in self.items:
             first, at = self.notes.places[item.id]
             self.notes.say(

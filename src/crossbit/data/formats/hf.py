@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crossbit.data.formats.arrow import batches, media_columns, schema_of
+from crossbit.data.formats.arrow import batches, media_columns, rows_of, schema_of
 from crossbit.data.formats.columns import Columns, Drafts, Pick, Rules, chosen_columns
 from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import SPLITS, Gather, json_of
@@ -140,7 +140,6 @@ def _whole(files: list[Path], notes: Notes) -> None:
 
 def _read_shard(shard: _Shard, root: Path, chosen: Pick, column: str, drafts: Drafts, notes: Notes) -> None:
     schema = schema_of(shard.file)
-    features = _features(schema, shard.file)
     media = column or next(iter(media_columns(schema)), "")
     if column and column not in schema.names:
         raise ManifestError(f"{shard.file}: has no column {column!r}, it has {', '.join(schema.names)}")
@@ -152,73 +151,74 @@ def _read_shard(shard: _Shard, root: Path, chosen: Pick, column: str, drafts: Dr
             others=tuple(name for name in columns.others if name not in media_columns(schema)),
             captions=tuple(pair for pair in columns.captions if pair[0] != media),
         )
-    relative = shard.file.relative_to(root).as_posix()
-    stem = relative.rpartition(".")[0]
-    binary = media and not pa.types.is_struct(schema.field(media).type)
-    number = -1
+    table = _Table(shard, root, media, _features(schema, shard.file), columns)
+    first = 0
     for batch in batches(shard.file):
-        sizes = _sizes(batch, media)
+        sizes, names = _media(batch, media)
         # media are not made into Python objects: only whether there are bytes, and how they are called
-        rows = batch.drop_columns([media]).to_pylist() if media else batch.to_pylist()
-        names = [None] * len(rows) if not media or binary else _paths(batch, media)
-        for row, size, name in zip(rows, sizes, names, strict=True):
-            number += 1
-            known = _known(shard, relative, stem, media, number, size, name, features, columns, row, root)
+        rest = batch.drop_columns([media]) if media else batch
+        for number, row in rows_of(rest, first, shard.file, notes):
+            known = table.known(number, sizes[number - first], names[number - first], row)
             if known is None:
                 what = f"row {number}: column {media!r} holds neither bytes nor the path of a file that is there"
                 notes.say(shard.file, None, what, "write the data set with its media embedded")
                 continue
-            named = _named(row, features)
-            drafts.row(named, columns, shard.file, None, f"row {number}", known)
+            drafts.row(_named(row, table.features), columns, shard.file, None, f"row {number}", known)
+        first += batch.num_rows
 
 
-def _known(
-    shard: _Shard,
-    relative: str,
-    stem: str,
-    media: str,
-    number: int,
-    size: int,
-    name: str | None,
-    features: Mapping[str, Any],
-    columns: Columns,
-    row: Mapping[str, Any],
-    root: Path,
-) -> dict[str, Any] | None:
-    """Say what the shard knows of a row: where the media are, which id it has if it brings none, which split."""
-    known: dict[str, Any] = {}
-    if media and size:
-        known = {"path": relative, "place": {"column": media, "row": number}}
-        if name:
-            known["place"]["member"] = Path(name).name
-    elif media:
-        file = None if name is None else Path(name) if Path(name).is_absolute() else shard.file.parent / name
-        if file is None or not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
-            return None
-        known = {"path": file.resolve().relative_to(root.resolve()).as_posix()}
-    if media and row.get(columns.of.get("id", "")) in (None, ""):
-        known["id"] = f"{stem}-{number}"
-    kind = _MODALITY.get(str(features.get(media, {}).get("_type", "")))
-    if kind and not row.get(columns.of.get("modality", "")):
-        known["modality"] = kind
-    if shard.split and not row.get(columns.of.get("split", "")):
-        known["split"] = shard.split
-    return known
+@dataclass(frozen=True)
+class _Table:
+    """A shard that is being read: where its media are, and what its features say."""
+
+    shard: _Shard
+    root: Path
+    media: str
+    features: Mapping[str, Any]
+    columns: Columns
+
+    def known(self, number: int, size: int, name: str | None, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Say of a row where its media are, which id it has if it brings none, and its split; None if it has no media."""
+        known: dict[str, Any] = {}
+        relative = self.shard.file.relative_to(self.root).as_posix()
+        if self.media and size:
+            place = {"column": self.media, "row": number} | ({"member": Path(name).name} if name else {})
+            known = {"path": relative, "place": place}
+        elif self.media:
+            file = self._beside(name)
+            if file is None:
+                return None
+            known = {"path": file}
+        if self.media and not self._said("id", row):
+            known["id"] = f"{relative.rpartition('.')[0]}-{number}"
+        kind = _MODALITY.get(str(self.features.get(self.media, {}).get("_type", "")))
+        if kind and not self._said("modality", row):
+            known["modality"] = kind
+        if self.shard.split and not self._said("split", row):
+            known["split"] = self.shard.split
+        return known
+
+    def _said(self, name: str, row: Mapping[str, Any]) -> bool:
+        return row.get(self.columns.of.get(name, "")) not in (None, "")
+
+    def _beside(self, name: str | None) -> str | None:
+        """Give the path of a file that a cell only names, if it is there and below the root."""
+        file = None if name is None else (self.shard.file.parent / name).resolve()
+        root = self.root.resolve()
+        return file.relative_to(root).as_posix() if file and file.is_file() and file.is_relative_to(root) else None
 
 
-def _sizes(batch: pa.RecordBatch, media: str) -> list[int]:
+def _media(batch: pa.RecordBatch, media: str) -> tuple[list[int], list[str | None]]:
+    """Give how many bytes each cell of the column holds, and the path in it."""
     if not media:
-        return [0] * batch.num_rows
-    found = batch[media]
-    if pa.types.is_struct(found.type):
-        found = found.field("bytes")
-    return [int(size or 0) for size in pc.binary_length(found).to_pylist()]
-
-
-def _paths(batch: pa.RecordBatch, media: str) -> list[str | None]:
-    if "path" not in {inner.name for inner in batch[media].type}:
-        return [None] * batch.num_rows
-    return batch[media].field("path").to_pylist()  # type: ignore[no-any-return]
+        return [0] * batch.num_rows, [None] * batch.num_rows
+    cells = batch[media]
+    names: list[str | None] = [None] * batch.num_rows
+    if pa.types.is_struct(cells.type):
+        if "path" in {inner.name for inner in cells.type}:
+            names = cells.field("path").to_pylist()
+        cells = cells.field("bytes")
+    return [int(size or 0) for size in pc.binary_length(cells).to_pylist()], names
 
 
 def _features(schema: pa.Schema, file: Path) -> Mapping[str, Any]:

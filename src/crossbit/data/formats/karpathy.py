@@ -18,7 +18,7 @@ from crossbit.data.formats.losses import Holds, one_language, whole_file
 from crossbit.data.formats.own import rebased
 from crossbit.data.formats.published import Size, Sizes, check_sizes
 from crossbit.data.manifest import Caption, Item, Manifest
-from crossbit.errors import UsageError
+from crossbit.errors import ManifestError, UsageError
 
 RESTVAL = ("train", "drop", "keep")
 COCO_TRAIN = Size(113_287, 566_747)
@@ -111,6 +111,11 @@ def write(manifest: Manifest, path: Path, *, language: str | None = None) -> lis
     """
     manifest, lost = one_language(rebased(manifest, path.parent), language)
     whole_file(manifest, "karpathy")
+    if odd := next((item for item in manifest if item.split not in {"", "restval", *SPLITS.values()}), None):
+        what = f"item {odd.id!r} lies in split {odd.split!r}, expected train, val, test or restval"
+        raise ManifestError(
+            f"{manifest.name}: {what}", "the format knows no others: rename the split, or write a manifest"
+        )
     known = Holds(fields={"split"}, metadata={"imgid", "cocoid", "sentids"})
     lost += known.losses(manifest)
     if moved := sum(Path(item.path).stem != item.id for item in manifest):

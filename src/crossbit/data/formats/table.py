@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crossbit.data.formats.arrow import batches, schema_of
+from crossbit.data.formats.arrow import batches, rows_of, schema_of
 from crossbit.data.formats.columns import Columns, Drafts, Pick, Rules, chosen_columns
 from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import Gather, lines, one_line
@@ -144,9 +144,9 @@ def read_parquet(
     found = _known(schema_of(path).names, columns, path, bare)
     number = 0
     for batch in batches(path):
-        for row in batch.to_pylist():
-            drafts.row(row, found, path, None, f"row {number}")
-            number += 1
+        for at, row in rows_of(batch, number, path, notes):
+            drafts.row(row, found, path, None, f"row {at}")
+        number += batch.num_rows
     drafts.finish()
     return gather.manifest(path.stem, media or path.parent, path)
 

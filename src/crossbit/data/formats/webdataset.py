@@ -21,6 +21,7 @@ from crossbit.data.formats.content import content, safe_name, suffix_of
 from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import LINE_CAP, SPLITS, SUFFIXES, Gather, one_line
 from crossbit.data.formats.losses import Holds, as_file
+from crossbit.data.formats.published import mind
 from crossbit.data.formats.table import records
 from crossbit.data.manifest import Item, Manifest
 from crossbit.errors import ManifestError
@@ -33,7 +34,7 @@ _HOLDS = Holds(
     metadata=None,
     kinds=True,
 )
-_TEXT = re.compile(r"(?:(?P<lang>[a-z]{2,3}(?:-[a-z0-9]{2,8})?)\.)?txt")
+_TEXT = re.compile(r"(?:(?P<lang>[a-z]{2,3}(?:-[a-z0-9]{2,8})?)\.)?(?:txt|text|caption)")
 
 
 @dataclass
@@ -113,6 +114,7 @@ def tars_of(path: Path) -> tuple[Path, list[Path]]:
 def _samples(tar: Path, notes: Notes) -> Iterator[_Sample]:
     """Group the members that follow each other under one key; note what is no file, and where a tar is cut."""
     sample: _Sample | None = None
+    strange: set[str] = set()
     with tar.open("rb") as file:
         for member in _members(tar, notes):
             if member.isdir():
@@ -138,8 +140,10 @@ def _samples(tar: Path, notes: Notes) -> Iterator[_Sample]:
                 if text is not None:
                     sample.texts[rest.lower()] = text
             else:
-                what = f"member {member.name!r} is neither media nor .txt, .json or .cls"
-                notes.say(tar, None, what, "leave it out of the tar")
+                if rest not in strange:  # a word about each kind, not about a million members
+                    strange.add(rest)
+                    what = f"member {member.name!r} is neither media nor .txt, .json or .cls, and is not read"
+                    mind(notes, tar, None, what, "leave such members out of the tar, or name them by these")
     if sample is not None:
         yield sample
 
