@@ -1,4 +1,4 @@
-"""MATLAB files of both kinds as named arrays whose rows can be read in parts: version 5 by SciPy, version 7.3 (HDF5) by h5py.
+"""MATLAB files of both kinds as named arrays whose rows can be read in parts: version 5 (`mat5.py`), and 7.3, which is HDF5.
 
 MATLAB writes columns first, so an array of N pictures is (height, width, 3, N) to it and (N, 3, width, height) to h5py.
 Here shapes are MATLAB's, and whichever side holds the rows is found by its length.
@@ -6,7 +6,6 @@ Here shapes are MATLAB's, and whichever side holds the rows is found by its leng
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,32 +13,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.io
 from jaxtyping import Shaped
-from scipy.io.matlab import MatReadError
 
+from crossbit.data.formats.mat5 import Mat5Error, Matrix, dense_rows, matrices
 from crossbit.errors import ManifestError
 
-CAP = 4 << 30
-"""Bytes of the largest array of a version 5 file, which is read whole; its own limit is half of that."""
 BLOCK_CAP = 1 << 30
 """Bytes that are read at once from an HDF5 file, and of the largest piece that it may be stored in."""
 TEXT_CAP = 1 << 16
 """Letters of the longest text in a cell."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_FAULTS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zlib.error,
-    MatReadError,
-)
+_FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, RuntimeError, MemoryError)
 
 
 class Variable(Protocol):
@@ -50,7 +35,7 @@ class Variable(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Give the shape as MATLAB has it."""
+        """Give the sides as MATLAB has them."""
         ...
 
     def rows(self, start: int, stop: int, axis: int) -> Shaped[np.ndarray, "rows ..."]:
@@ -90,61 +75,43 @@ def opened(files: Sequence[Path]) -> Iterator[Mapping[str, Variable]]:
 
 def _version5(file: Path) -> list[Variable]:
     try:
-        listing = scipy.io.whosmat(file)
-    except _FAULTS as error:
+        return [_Version5(file, matrix.name, matrix) for matrix in matrices(file)]
+    except (Mat5Error, OSError, ValueError) as error:
         raise _damaged(file, error) from error
-    return [_Version5(file, name, tuple(shape), kind) for name, shape, kind in listing]
 
 
 @dataclass
 class _Version5:
-    """An array that is read whole when it is first asked for, and then kept."""
+    """A matrix that is read whole when it is first asked for, and then kept."""
 
     file: Path
     name: str
-    shape: tuple[int, ...]
-    kind: str
-    _array: Any = None
+    matrix: Matrix
+    _kept: Any = None
 
-    def _whole(self) -> Any:
-        if self._array is None:
-            size = int(np.prod(self.shape, dtype=object)) * (
-                8 if self.kind in ("double", "int64", "uint64", "cell") else 4
-            )
-            if size > CAP:
-                raise ManifestError(f"{self.file}: {self.name} has {size >> 20} MB, expected at most {CAP >> 20} MB")
-            try:
-                self._array = scipy.io.loadmat(self.file, variable_names=[self.name])[self.name]
-            except _FAULTS as error:
-                raise _damaged(self.file, error) from error
-            if self._array.dtype.kind not in "fiubOU" or self._array.dtype.names:
-                raise _no_array(self.file, self.name, f"of kind {self.kind}")
-        return self._array
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.matrix.shape
 
     def rows(self, start: int, stop: int, axis: int) -> Shaped[np.ndarray, "rows ..."]:
-        array = self._whole()
-        if hasattr(array, "tocsr"):  # sparse
-            return np.asarray((array if axis == 0 else array.T).tocsr()[start:stop].toarray())
-        if array.dtype.kind not in "fiub":
-            raise _no_array(self.file, self.name, f"of kind {self.kind}")
-        block: np.ndarray = np.moveaxis(array, axis, 0)[start:stop]
+        try:
+            if self._kept is None:
+                self._kept = self.matrix.places() if self.matrix.sparse else self.matrix.numbers()
+            if self.matrix.sparse:
+                wide = self.shape[1 - axis] * min(stop - start, self.shape[axis]) * 8
+                if wide > BLOCK_CAP:
+                    raise Mat5Error(f"{wide >> 20} MB in one read, expected at most {BLOCK_CAP >> 20} MB")
+                return dense_rows(self._kept, self.shape, start, stop, axis)
+        except Mat5Error as error:
+            raise _damaged(self.file, error) from error
+        block: np.ndarray = np.moveaxis(self._kept, axis, 0)[start:stop]
         return block
 
     def texts(self) -> list[list[str]]:
-        array = self._whole()
-        if array.dtype.kind not in "OU":
-            raise ManifestError(f"{self.file}: {self.name} is of kind {self.kind}, expected a cell array of text")
-        return [list(_inner(cell, self.file, self.name)) for cell in np.ravel(array, order="F")]
-
-
-def _inner(cell: Any, file: Path, name: str) -> Iterator[str]:
-    if isinstance(cell, str):
-        yield cell[:TEXT_CAP].rstrip()  # a matrix of letters is filled up with blanks
-    elif isinstance(cell, np.ndarray) and cell.dtype.kind in "OU":
-        for inner in cell.ravel():
-            yield from _inner(inner, file, name)
-    else:
-        raise ManifestError(f"{file}: {name} holds a {type(cell).__name__} in a cell, expected text")
+        try:
+            return self.matrix.texts()
+        except Mat5Error as error:
+            raise _damaged(self.file, error) from error
 
 
 def _hdf5(file: Path, stack: ExitStack) -> list[Variable]:
@@ -162,7 +129,8 @@ def _hdf5(file: Path, stack: ExitStack) -> list[Variable]:
                 continue
             one = opened_file[name]
             if isinstance(one, h5py.Dataset) and not one.is_virtual and not one.external:
-                found.append(_Hdf5(file, name, one, opened_file))
+                # asking a damaged array for its type may fail, so it is done here
+                found.append(_Hdf5(file, name, one, opened_file, tuple(reversed(one.shape)), one.dtype))
     except _FAULTS as error:
         raise _damaged(file, error) from error
     return found
@@ -176,30 +144,28 @@ class _Hdf5:
     name: str
     data: Any
     parent: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(reversed(self.data.shape))
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     def _check(self, count: int) -> None:
         for what, number in (
             ("in one read", count),
             ("in one piece", int(np.prod(self.data.chunks or (1,), dtype=object))),
         ):
-            size = number * self.data.dtype.itemsize
+            size = number * self.dtype.itemsize
             if size > BLOCK_CAP:
                 raise ManifestError(
                     f"{self.file}: {self.name} has {size >> 20} MB {what}, expected at most {BLOCK_CAP >> 20} MB"
                 )
 
     def rows(self, start: int, stop: int, axis: int) -> Shaped[np.ndarray, "rows ..."]:
-        if self.data.dtype.kind not in "fiub":
-            raise _no_array(self.file, self.name, f"of type {self.data.dtype}")
-        here = self.data.ndim - 1 - axis
-        length = self.data.shape[here]
+        if self.dtype.kind not in "fiub":
+            raise _no_array(self.file, self.name, f"of type {self.dtype}")
+        here = len(self.shape) - 1 - axis
+        length = self.shape[axis]
         stop = min(stop, length)
-        self._check(int(np.prod(self.data.shape, dtype=object)) // max(length, 1) * max(stop - start, 0))
-        where = tuple(slice(start, stop) if side == here else slice(None) for side in range(self.data.ndim))
+        self._check(int(np.prod(self.shape, dtype=object)) // max(length, 1) * max(stop - start, 0))
+        where = tuple(slice(start, stop) if side == here else slice(None) for side in range(len(self.shape)))
         try:
             block = np.asarray(self.data[where])
         except _FAULTS as error:
@@ -209,9 +175,9 @@ class _Hdf5:
     def texts(self) -> list[list[str]]:
         import h5py
 
-        self._check(self.data.size)
-        if h5py.check_ref_dtype(self.data.dtype) is not h5py.Reference:
-            raise ManifestError(f"{self.file}: {self.name} is of type {self.data.dtype}, expected a cell array of text")
+        self._check(int(np.prod(self.shape, dtype=object)))
+        if h5py.check_ref_dtype(self.dtype) is not h5py.Reference:
+            raise ManifestError(f"{self.file}: {self.name} is of type {self.dtype}, expected a cell array of text")
         try:
             return [[self._text(reference)] for reference in self.data[()].ravel()]
         except _FAULTS as error:

@@ -19,6 +19,10 @@ from crossbit.data.manifest import Item
 from crossbit.errors import ManifestError
 
 _BLOCK = 2048
+_MOST = 10_000_000
+"""Pairs of the largest set: fifty times NUS-WIDE. A damaged file may say anything."""
+_WIDEST = 1_000_000
+"""Columns of the widest tags or labels."""
 _NAMES = {
     "image": ("IAll", "images", "XAll", "features", "I"),
     "text": ("YAll", "tags", "T"),
@@ -107,7 +111,13 @@ def tables_of(variables: Mapping[str, Variable], labels: int, path: Path) -> lis
             cut.setdefault(_SPLITS[parts["part"].lower()], {})[_WHAT[parts["what"].lower()]] = variable
     if "query" in cut:
         order = [split for split in ("query", "train", "retrieval") if split in cut]
-        return [_table(cut[split], labels, split, path) for split in order]
+        tables = [_table(cut[split], labels, split, path) for split in order]
+        for what in ("image", "text", "label"):
+            if len(widths := {table.width(what) if what in table.arrays else 0 for table in tables}) > 1:
+                raise ManifestError(
+                    f"{path}: {what} arrays of {sorted(widths)} columns in its parts, expected as many in each"
+                )
+        return tables
     by_name = {name.lower(): variable for name, variable in variables.items()}
     whole = {
         what: next(by_name[name.lower()] for name in names if name.lower() in by_name)
@@ -128,6 +138,10 @@ def _table(arrays: Mapping[str, Variable], labels: int, split: str, path: Path) 
         raise ManifestError(f"{where}: labels of shape {shape}, expected a row a pair and a column a label")
     turned = _turned(shape, [variable.shape for what, variable in arrays.items() if what != "label"], labels)
     count = shape[int(turned)]
+    if not 0 < count <= _MOST:
+        raise ManifestError(
+            f"{where}: labels of {count:,} pairs, expected 1 to {_MOST:,}", "the file is damaged: get it again"
+        )
     axes = {"label": int(turned)}
     for what, variable in arrays.items():
         if what == "label":
@@ -136,7 +150,12 @@ def _table(arrays: Mapping[str, Variable], labels: int, split: str, path: Path) 
             message = f"{where}: {variable.name} has shape {variable.shape}, expected a side of {count:,}, a row a pair"
             raise ManifestError(message, "the files are of different sets, or one is cut")
         axes[what] = variable.shape.index(count)
-    return Table(dict(arrays), axes, count, split)
+    table = Table(dict(arrays), axes, count, split)
+    for what in ("text", "label"):
+        if what in arrays and not 0 < table.width(what) <= _WIDEST:
+            message = f"{where}: {arrays[what].name} has shape {arrays[what].shape}, expected up to {_WIDEST:,} columns"
+            raise ManifestError(message, "the file is damaged: get it again")
+    return table
 
 
 def _turned(shape: tuple[int, ...], others: Sequence[tuple[int, ...]], labels: int) -> bool:
@@ -259,4 +278,4 @@ def _rows(table: Table, naming: Naming, notes: Notes) -> Iterator[tuple[int, lis
 
 def _counts(block: Shaped[np.ndarray, "rows ..."]) -> bool:
     """Say whether these are counts of words, and not features."""
-    return bool((block >= 0).all() and (np.mod(block, 1) == 0).all())
+    return bool((block >= 0).all() and np.isfinite(block).all() and (np.mod(block, 1) == 0).all())
