@@ -40,7 +40,9 @@ def tree(tmp_path: Path) -> Path:
             "food/fruit/cartoon/apple.txt": "A red apple.\nde.utf8=Ein roter \xc4pfel.\n".encode("latin-1"),
             "food/fruit/cartoon/apple.svg": RED,
             "food/fruit/cartoon/apple.ogg": sound(0.05),
-            "symbols/money/euro.txt": "Euro sign.\n",
+            "food/fruit/cartoon/apple_desc.ogg": sound(0.31),
+            "symbols/money/euro_desc.ogg": sound(0.31),
+            "symbols/money/euro.txt": "Euro sign. It stands for the money of twenty countries.\n",
             "symbols/money/euro.svg": LETTERS,
             "symbols/money/euro.png": png(coin),
             "town/broken.txt": "A broken window.\nfr.utf8=Une vitre.\n",
@@ -85,7 +87,8 @@ def test_stamps(tmp_path: Path, tree: Path) -> None:
 
 def test_speech(tmp_path: Path, tree: Path) -> None:
     part = speech.build_from(tree, tmp_path / "out", names(), progress=False)
-    english, french = part.items
+    english, french, apple = part.items
+    assert apple.captions == (Caption("A red apple.", "en", "sentence"),)
     assert french.path == "speech/fr/animals/birds/duck.ogg"
     assert french.id == "speech-fr-animals/birds/duck"
     assert french.captions == (
@@ -102,6 +105,7 @@ def test_speech(tmp_path: Path, tree: Path) -> None:
     assert reasons == {
         "animals/birds/duck_desc_ru.ogg": "nobody wrote down what is said in ru",
         "animals/birds/duck_desc_de.ogg": "silent",
+        "symbols/money/euro_desc.ogg": "too short to say its sentence",
     }
 
 
@@ -122,6 +126,11 @@ def test_a_second_run_gives_the_same_and_writes_nothing(tmp_path: Path, tree: Pa
     assert part.build_from(tree, tmp_path / "out", names(), progress=False, workers=1) == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")} == written_at
     assert len(written_at) == len(first.items)
+
+
+def test_speed_of_reading_by_hand() -> None:
+    # "A duck" is six signs with the space; the rest stands in brackets or is a mark; 0.4 s and 0.2 s for what was trimmed
+    assert speech.letters_a_second("A “duck” (or a drake)!", 0.4) == pytest.approx(6 / 0.6)
 
 
 def test_loudness_by_hand() -> None:
