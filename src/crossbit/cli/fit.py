@@ -79,7 +79,7 @@ def fit(
     cls = method_class(key)
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
     training = training or settings_for(key)
-    encoders = dict(encoders or packaged_encoders())
+    encoders = dict(encoders or default_encoders(key))
     learned = manifest if noise is None else apply(noise, manifest)
     pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
     if getattr(config, "classes", None) == 0 and pairs.label_names:
@@ -121,11 +121,11 @@ def fit(
     return Fitted(model, report, folder)
 
 
-def packaged_encoders() -> dict[str, str]:
-    """Name the encoders that come as packages."""
-    from crossbit.encoders import default_text
+def default_encoders(key: str) -> dict[str, str]:
+    """Name the packaged encoders that a method is trained on where no others are named."""
+    from crossbit.encoders import default_image, default_text
 
-    return {"image": "efficientnet-lite0", "text": default_text()}
+    return {"image": default_image(), "text": default_text(), **method_class(key).prefers}
 
 
 def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool = True) -> Pairs:

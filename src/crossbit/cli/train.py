@@ -33,7 +33,7 @@ def train(
 ) -> None:
     """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop."""
     from crossbit.cli.data import open_data
-    from crossbit.cli.fit import fit, packaged_encoders
+    from crossbit.cli.fit import default_encoders, fit
     from crossbit.cli.run import FILE, check_folder, noise_of, read_run, resolve_run, resolved
     from crossbit.config import write_resolved
 
@@ -42,7 +42,7 @@ def train(
     run = read_run(config, words or (), {name: value for name, value in flags.items() if value is not None})
     run, wrong = noise_of(run)
     method, loop = resolve_run(run)
-    encoders = packaged_encoders() | dict(run.encoders)
+    encoders = default_encoders(run.method) | dict(run.encoders)
     manifest = open_data(run.data, run.languages)
     folder = output or Path("runs") / f"{run.method.rpartition(':')[2]}-{manifest.name}-{run.seed}"
     settings = resolved(run, method, loop, encoders)

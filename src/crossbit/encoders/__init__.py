@@ -16,6 +16,7 @@ ENCODERS: dict[str, str] = {
     "efficientnet-lite0": "crossbit.encoders.image:EfficientNetLite0",
     "e5-small": "crossbit.encoders.text:E5Small",
     "minilm": "crossbit.encoders.text:MiniLM",
+    "words": "crossbit.encoders.words:Words",
 }
 """Packaged encoders, which need no hub."""
 

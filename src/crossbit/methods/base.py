@@ -29,6 +29,8 @@ class Method(nn.Module):
     reads: ClassVar[tuple[str, ...]] = ("image", "text")
     may_read: ClassVar[tuple[str, ...]] = ()
     stages: ClassVar[tuple[str, ...]] = ("train",)
+    prefers: ClassVar[Mapping[str, str]] = {}
+    """View to the encoder that it is trained on where none is named and the packaged default would not do."""
     reads_tokens: ClassVar[bool] = True
     """False where the pooled vectors are all that is read: its views then come without tokens (L = 0), which loads faster."""
 
