@@ -20,6 +20,8 @@ from crossbit.errors import MediaError
 _PROGRAM = "from crossbit.data.decoding import work; work(sys.argv[1])"
 _GRACE_S = 5.0
 _ATTEMPTS = 3
+# glibc otherwise gives the memory of every picture back and faults it in anew, which costs as much as decoding
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**26), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
 
 class WorkersClosed(Exception):  # noqa: N818 - caught and answered in this room
@@ -118,7 +120,11 @@ class _Worker:
     def __init__(self, settings: str) -> None:
         program = f"import sys; sys.path[:] = {sys.path!r}\n{_PROGRAM}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            [sys.executable, "-c", program, settings],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env={**_KEEP_MEMORY, **os.environ},
         )
 
     def ask(self, path: str, draw: Sequence[int], into: UInt8[np.ndarray, "edge edge 3"], timeout_s: float) -> None:
