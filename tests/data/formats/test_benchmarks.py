@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,59 @@ def test_another_number_than_published_is_a_problem_for_validation_and_a_warning
     with caplog.at_level(logging.WARNING):
         formats.read(name, path, **options)
     assert "as published" in caplog.text
+
+
+TEXTS = [
+    made for made in MAKERS if made not in ("eccv", "cxc") and not made.startswith(("mir", "nus", "iapr", "coco-h"))
+]
+"""`test_mat5.py` damages the others."""
+
+
+@pytest.mark.parametrize("made", TEXTS)
+def test_damage_is_named_or_harmless(tmp_path: Path, made: str) -> None:
+    name, maker, options = MAKERS[made]
+    path = maker(tmp_path / "toy")
+    root = path if path.is_dir() else path.parent
+    files = sorted(file for file in root.rglob("*") if file.is_file())
+    whole = {file: file.read_bytes() for file in files}
+    chance = random.Random(7)
+    for trial in range(25):
+        file = files[trial % len(files)]
+        changed = bytearray(whole[file])
+        at = chance.randrange(len(changed))
+        if trial % 3 == 0:
+            del changed[at:]
+        elif trial % 3 == 1:
+            del changed[at : at + chance.randint(1, 30)]
+        else:
+            for _ in range(3):
+                changed[chance.randrange(len(changed))] = chance.choice(b'",[]{}0123456789\n\t\xff\x00#')
+        file.write_bytes(changed)
+        report = formats.validate(name, path, media_files=False, counts=False, **options)
+        assert report.problems or report.manifest is not None
+        assert report.problems or reads(name, path, options)
+        file.write_bytes(whole[file])
+
+
+@pytest.mark.parametrize(
+    ("made", "file"),
+    [
+        ("msrvtt", "MSRVTT_data.json"),
+        ("vatex", "vatex_training_v1.0.json"),
+        ("didemo", "val_data.json"),
+        ("activitynet", "train.json"),
+        ("audiocaps", "test.csv"),
+        ("clotho", "clotho_captions_validation.csv"),
+    ],
+)
+def test_one_file_of_a_benchmark_is_told_too(tmp_path: Path, made: str, file: str) -> None:
+    name, maker, options = MAKERS[made]
+    path = maker(tmp_path / "toy") / file
+    assert formats.detect(path) == name
+    manifest = formats.read(name, path, counts=False, **options)
+    assert manifest.items
+    if made != "msrvtt":  # whose cut needs the table beside the file
+        assert len({item.split for item in manifest}) == 1
 
 
 def made_manifest(**splits: tuple[int, int]) -> Manifest:

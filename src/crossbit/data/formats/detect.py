@@ -131,7 +131,10 @@ SIGNS: dict[str, Callable[[Sight], bool]] = {
     "nuswide21": lambda s: _is_mat(s, r"nus[-_]?wide.*21"),
     "iaprtc12": lambda s: _is_mat(s, r"iapr"),
     "coco-hashing": lambda s: _is_mat(s, r"coco"),
-    "msrvtt": lambda s: s.has(r"([^/]+/)?(MSRVTT_.*|(train_val|test)_videodatainfo\.json)"),
+    "msrvtt": lambda s: (
+        s.has(r"([^/]+/)?(MSRVTT_.*|(train_val|test)_videodatainfo\.json)")
+        or (s.suffix == ".json" and s.holds("video_id", "start time"))
+    ),
     "msvd": lambda s: s.has(r"AllVideoDescriptions\.txt|youtube_mapping\.txt|raw-captions\.(json|pkl)"),
     "vatex": lambda s: s.has(r"vatex_.*\.json") or s.suffix == ".json" and s.holds("videoID", "enCap"),
     "didemo": lambda s: s.has(r"(train|val|test)_data\.json") or s.suffix == ".json" and s.holds("video", "times"),
