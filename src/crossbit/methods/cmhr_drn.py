@@ -11,8 +11,9 @@
     J_bal   squared mean of each bit
     J_dist  squared difference of the cosines of codes and of the features they come from, within and across modalities
 
-From the paper's abstract: features of a deep residual network; TF-IDF with a fully connected network; supervised learning of both
-hash functions into one Hamming space that keeps the distances of the original and of the common space; Adam for the rates, SGD.
+From the paper's abstract: features of a deep residual network; TF-IDF with a fully connected network; supervised learning of
+both hash functions into one Hamming space that keeps the distances of the original and of the common space; Adam for the
+rates, SGD.
 Our reconstruction: the form of all four terms (J_sim, J_quant and J_bal are DCMH's, J_dist is the direct reading of "distances
 unchanged as far as possible"), sizes, and mini-batches with Adam as the reading of "Adam and SGD". The network of the pictures
 is whatever image encoder the training names: `resnet:NAME`, or the packaged one, which is residual as well.
