@@ -129,6 +129,28 @@ def test_numbers_that_do_not_fit_are_said(tmp_path: Path) -> None:
         formats.read("precomp", folder, parts="valid")
 
 
+def test_what_is_no_array_of_numbers(tmp_path: Path) -> None:
+    folder = regions(tmp_path, [5], None)
+    file = folder / "dev_ims.npy"
+    whole = file.read_bytes()
+    for raw, said in (
+        (whole.replace(b", }", b", ("), "no array of numbers that can be read"),
+        (whole[:-1], "no array of numbers that can be read"),
+        (b"", "no array of numbers that can be read"),
+    ):
+        file.write_bytes(raw)
+        with pytest.raises(ManifestError, match=said):
+            formats.read("precomp", folder)
+    for array, said in ((np.ones(3), r"shape \(3,\)"), (np.array([["a"]]), "of numbers")):
+        np.save(file, array)
+        with pytest.raises(ManifestError, match=said):
+            formats.read("precomp", folder)
+    with file.open("wb") as opened:
+        np.savez(opened, a=np.ones((2, 2)))
+    with pytest.raises(ManifestError, match="an archive of arrays, expected one array"):
+        formats.read("precomp", folder)
+
+
 def test_testall_goes_before_its_part(tmp_path: Path) -> None:
     folder = regions(tmp_path, [5, 5], None)
     for name in ("ims.npy", "caps.txt"):

@@ -436,7 +436,7 @@ CASES: dict[str, tuple[str, Harm, str, str, int | None]] = {
             (p / "train" / "green.png").rename(p / "train" / os.fsdecode(b"gr\xe4s.png"))
             and (p / "train" / "green.txt").rename(p / "train" / os.fsdecode(b"gr\xe4s.txt"))
         ),
-        r"item 'train/gr\udce4s' holds '\udce4', which is half a character or a byte that is not UTF-8",
+        r"item 'train/gr\udce4s' holds '\udce4', which is half a character, no byte of UTF-8 or no part of a name",
         os.fsdecode(b"gr\xe4s.png"),
         None,
     ),

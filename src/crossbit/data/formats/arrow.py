@@ -16,6 +16,9 @@ from crossbit.errors import ManifestError
 ROWS = 1_000
 """Rows that are in memory at a time."""
 
+_DAMAGE = (pa.ArrowException, ValueError, KeyError, OSError, EOFError)
+"""What Arrow raises at a file that is cut or damaged; names of columns that are not UTF-8 are a ValueError."""
+
 
 def schema_of(path: Path) -> pa.Schema:
     """Give the schema.
@@ -28,7 +31,7 @@ def schema_of(path: Path) -> pa.Schema:
             return pq.read_schema(path)
         with _ipc(path) as reader:
             return reader.schema
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -46,7 +49,7 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Rec
         with _ipc(path) as reader:
             for batch in _batches_of(reader):
                 yield batch if columns is None else batch.select(list(columns))
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -101,7 +104,7 @@ def _starts(path: Path, _time: int, _size: int) -> tuple[int, ...]:
         else:
             with _ipc(path) as reader:
                 counts = [batch.num_rows for batch in _batches_of(reader)]
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
     starts = [0]
     for count in counts:
@@ -120,7 +123,7 @@ def _part(path: Path, column: str, part: int, _time: int, _size: int) -> Any:
         with _ipc(path) as reader:
             # a memory map: only the pages of the cells that are read come into memory
             return next(batch for number, batch in enumerate(_batches_of(reader)) if number == part)[column]
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def one_line(text: str) -> str:
     return _BREAK.sub(" ", text).strip()
 
 
-def _surrogate(item: Item) -> str:
-    """Give what JSON or the name of a file brought that UTF-8 has no place for, "" if there is nothing."""
+def _unwritable(item: Item) -> str:
+    """Give what JSON or the name of a file brought that UTF-8, or a file system, has no place for; "" if there is nothing."""
+    if "\0" in item.id or "\0" in item.path:
+        return "\0"
     try:
         "".join((item.id, item.path, *(caption.text for caption in item.captions))).encode()
     except UnicodeEncodeError as error:
@@ -62,8 +65,8 @@ class Gather:
 
     def add(self, item: Item, file: Path, line: int | None = None) -> None:
         """Take an item, unless its id is there already or it holds what cannot be written."""
-        if odd := _surrogate(item):
-            found = f"item {item.id!r} holds {odd!r}, which is half a character or a byte that is not UTF-8"
+        if odd := _unwritable(item):
+            found = f"item {item.id!r} holds {odd!r}, which is half a character, no byte of UTF-8 or no part of a name"
             self.notes.say(file, line, found, "name the file, or write the text, in UTF-8")
             return
         if item.id in self.items:
@@ -144,7 +147,7 @@ def lines(path: Path, notes: Notes) -> Iterator[tuple[int, str]]:
         while True:
             try:
                 raw = file.readline(LINE_CAP + 1)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 notes.say(path, number + 1, f"cannot be read on ({error})", "the file is cut or damaged: get it again")
                 return
             if not raw:

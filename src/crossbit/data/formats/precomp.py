@@ -134,8 +134,13 @@ def array_of(path: Path) -> NDArray[Any]:
     """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ManifestError(f"{path}: no array of numbers that can be read ({error})", "get the file again") from error
+    except Exception as error:  # the header is a Python literal, and its parser has a dozen ways to fail
+        summary = " ".join(str(error).split())[:160]
+        raise ManifestError(
+            f"{path}: no array of numbers that can be read ({summary})", "get the file again"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise ManifestError(f"{path}: an archive of arrays, expected one array", "save it with numpy.save")
     if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
         found = f"array of shape {array.shape} and type {array.dtype}"
         raise ManifestError(f"{path}: {found}, expected (images, regions, width) or (images, width) of numbers")
