@@ -47,6 +47,7 @@ class Published:
         labels: columns of the labels.
         query: how many ask.
         train: how many of the others are trained on.
+        worded: pairs of another release, which leaves out those without a word; 0 where there is none.
     """
 
     name: str
@@ -55,14 +56,15 @@ class Published:
     labels: int
     query: int = 2_000
     train: int = 10_000
+    worded: int = 0
 
 
 SETS: Mapping[str, Published] = {
     found.name: found
     for found in (
         Published("mirflickr25k", 20_015, 1_386, 24),
-        Published("nuswide10", 186_577, 1_000, 10),
-        Published("nuswide21", 195_834, 1_000, 21, query=2_100, train=10_500),
+        Published("nuswide10", 186_577, 1_000, 10, worded=181_365),
+        Published("nuswide21", 195_834, 1_000, 21, query=2_100, train=10_500, worded=190_421),
         Published("coco-hashing", 122_218, 2_026, 80),
         Published("iaprtc12", 20_000, 2_912, 255),
     )
@@ -115,7 +117,8 @@ def read(
                 gather.add(item, table.arrays["label"].file)
         file = tables[0].arrays["label"].file
     manifest = gather.manifest(published.name, root, path)
-    found = {"pairs": (total, published.pairs), "labels": (width["label"], published.labels)}
+    pairs = published.worded if total == published.worded else published.pairs
+    found = {"pairs": (total, pairs), "labels": (width["label"], published.labels)}
     if "text" in width and naming.counted:
         found["tags"] = (width["text"], published.tags)
     for what, (here, wanted) in found.items() if counts else ():
