@@ -9,6 +9,7 @@ import pytest
 
 from crossbit.data import formats
 from crossbit.data.formats.content import content
+from crossbit.data.formats.hf import of_dataset
 from data.formats.made import COLOURS, PICTURES, manifest, pictures, png
 
 pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("default")]  # their warnings are not ours
@@ -42,6 +43,14 @@ def test_what_datasets_saves_is_read(tmp_path: Path) -> None:
     assert got == PICTURES
     for item in found:
         assert content(found, item) == png(COLOURS[item.labels[0]])
+
+
+def test_a_data_set_in_memory_is_read_as_it_was_mapped(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pictures(tmp_path / "pictures")
+    chosen = rows(datasets, tmp_path / "pictures", "train").filter(lambda row: row["caption"][0].startswith("grass"))
+    (item,) = of_dataset(chosen, tmp_path / "saved")
+    assert [caption.text for caption in item.captions] == list(PICTURES["green"][1])
 
 
 def test_what_webdataset_writes_is_read(tmp_path: Path) -> None:

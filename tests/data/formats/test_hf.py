@@ -13,9 +13,10 @@ import pytest
 from crossbit.data import formats
 from crossbit.data.formats.arrow import batches, cell, schema_of
 from crossbit.data.formats.content import content
+from crossbit.data.formats.hf import of_dataset
 from crossbit.data.manifest import Caption
 from crossbit.errors import ManifestError
-from data.formats.made import png
+from data.formats.made import PICTURES, hf_saved, png
 
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -137,6 +138,18 @@ def test_a_place_that_leads_nowhere(tmp_path: Path) -> None:
     for spot, said in spots:
         with pytest.raises(ManifestError, match=said):
             content(manifest, replace(item, metadata={**item.metadata, **spot}))
+
+
+def test_a_data_set_in_memory_is_saved_and_read(tmp_path: Path) -> None:
+    class Toy:
+        def save_to_disk(self, dataset_path: str) -> None:
+            hf_saved(Path(dataset_path))
+
+    manifest = of_dataset(Toy(), tmp_path / "toy", language="fr")
+    assert [item.id for item in manifest] == list(PICTURES)
+    assert manifest.languages == ("fr",)
+    with pytest.raises(ManifestError, match="holds files already"):
+        of_dataset(Toy(), tmp_path / "toy")
 
 
 def test_a_folder_of_another_kind(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,6 +67,31 @@ def read(
         _read_shard(shard, root, columns, column, drafts, notes)
     drafts.finish()
     return gather.manifest(path.resolve().name if path.is_dir() else path.stem, root, path)
+
+
+class Saves(Protocol):
+    """A data set in memory that can save itself, as `datasets.Dataset` and `datasets.DatasetDict` do."""
+
+    def save_to_disk(self, dataset_path: str) -> None:
+        """Write the data set into a folder."""
+        ...
+
+
+def of_dataset(dataset: Saves, folder: Path, **options: Any) -> Manifest:
+    """Read a data set that lies in memory: it is saved into a folder first, because items are read from files later.
+
+    Args:
+        dataset: such as `datasets.Dataset`, with whatever was mapped, filtered or shuffled.
+        folder: is made, and has to be kept as long as the manifest.
+        options: as `read` takes them.
+
+    Raises:
+        ManifestError: the folder holds something already, or a row is at fault.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ManifestError(f"{folder}: holds files already, expected a new or empty folder")
+    dataset.save_to_disk(str(folder))
+    return read(folder, Notes(), **options)
 
 
 def _shards(path: Path, notes: Notes) -> Iterator[_Shard]:
