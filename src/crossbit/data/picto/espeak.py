@@ -182,7 +182,7 @@ def _spoken(code: str, drawing: Item, lang: str, folder: Path, seed: int) -> Ite
         start=0.0,
         end=seconds,
         metadata={
-            "emoji": code,
+            "emoji": drawing.metadata.get("emoji", code),
             "lang": lang,
             "seconds": seconds,
             "speaker": voice.speaker,
