@@ -251,6 +251,22 @@ def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path: Path) -> None:
         assert list(variables) == ["IAll"]
 
 
+def test_cells_lead_to_no_other_file(tmp_path: Path) -> None:
+    import h5py
+
+    secret = tmp_path / "secret.txt"
+    secret.write_bytes("not for you".encode("utf-16-le"))
+    with h5py.File(tmp_path / "set.mat", "w") as file:
+        letters = file.create_dataset("#refs#/a", (11, 1), "u2", external=[(str(secret), 0, 22)])
+        cells = file.create_dataset("FAll", (1, 1), dtype=h5py.ref_dtype)
+        cells[0, 0] = letters.ref
+    with (
+        opened([tmp_path / "set.mat"]) as variables,
+        pytest.raises(ManifestError, match="holds in a cell what is no text"),
+    ):
+        variables["FAll"].texts()
+
+
 def test_arrays_too_large_are_refused_before_they_are_read(tmp_path: Path) -> None:
     import h5py
 

@@ -128,12 +128,19 @@ def _hdf5(file: Path, stack: ExitStack) -> list[Variable]:
             if not isinstance(opened_file.get(name, getlink=True), h5py.HardLink):
                 continue
             one = opened_file[name]
-            if isinstance(one, h5py.Dataset) and not one.is_virtual and not one.external:
+            if _own(one):
                 # asking a damaged array for its type may fail, so it is done here
                 found.append(_Hdf5(file, name, one, opened_file, tuple(reversed(one.shape)), one.dtype))
     except _FAULTS as error:
         raise _damaged(file, error) from error
     return found
+
+
+def _own(one: Any) -> bool:
+    """Say whether this is an array whose numbers lie in the file itself."""
+    import h5py
+
+    return isinstance(one, h5py.Dataset) and not one.is_virtual and not one.external
 
 
 @dataclass
@@ -185,7 +192,7 @@ class _Hdf5:
 
     def _text(self, reference: Any) -> str:
         letters = self.parent[reference]
-        if not hasattr(letters, "dtype") or letters.dtype != np.uint16 or letters.size > TEXT_CAP:
+        if not _own(letters) or letters.dtype != np.uint16 or letters.size > TEXT_CAP:
             raise ManifestError(
                 f"{self.file}: {self.name} holds in a cell what is no text of at most {TEXT_CAP} letters"
             )
