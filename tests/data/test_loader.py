@@ -153,3 +153,36 @@ def test_a_method_of_pooled_vectors_needs_no_tokens(cached: CachedFeatures) -> N
             encoded_whole = replace(whole[view], modality=view)
             encoded_thin = replace(thin[view], modality=view)
             assert torch.equal(method.embed(encoded_whole), method.embed(encoded_thin))
+
+
+def test_what_is_expected_is_asked_of_the_system_where_it_lies(
+    cached: CachedFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int, int]] = []
+    joined, rows = pairs(cached), np.array([3, 20, 3])
+    assert cached.lengths[rows].max() >= 2
+    expected = cached.take(rows)
+    monkeypatch.setattr(cache_module, "_AHEAD_TOKENS", 8)
+    monkeypatch.setattr(cache_module._Pack, "expect", lambda self, first, end: asked.append((id(self), first, end)))
+    joined.expect(np.array([np.flatnonzero(joined.item_of == row)[0] for row in rows]))
+    packs = {id(pack): pack for pack in cached._packs}
+    assert len(asked) == 3  # captions lie in memory
+    for at, (pack, first, end) in enumerate(asked):
+        found = packs[pack].tokens[first:end].astype(np.float32)
+        np.testing.assert_array_equal(found, expected.tokens[at][expected.mask[at]])
+    cached.take(rows)
+    assert asked[3:] == asked[:3]
+    asked.clear()
+    cached.take(rows, tokens=False)
+    monkeypatch.setattr(cache_module, "_AHEAD_TOKENS", 10**6)
+    cached.take(rows)
+    assert not asked
+
+
+def test_the_system_can_be_asked_for_every_token(cached: CachedFeatures) -> None:
+    for pack in cached._packs:
+        for first in range(len(pack.tokens)):
+            pack.expect(first, first + 1)
+        pack.expect(0, len(pack.tokens))
+        with pytest.raises(ValueError, match="madvise"):  # so the places above lie inside of the map
+            pack.expect(10**6, 10**6 + 1)

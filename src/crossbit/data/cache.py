@@ -216,6 +216,8 @@ class CachedFeatures:
             widen: writes float16 into float32; NumPy's is the default, torch's is faster (`data.loader.encoded`).
         """
         rows = np.arange(len(self))[rows]  # negative numbers and masks as NumPy has them
+        if tokens:
+            self.expect(rows)
         lengths = self.lengths[rows] if tokens else np.zeros(len(rows), np.int64)
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
         # NumPy's memory and not torch's: it asks for large pages, without which the first touch costs more than the copy
@@ -225,9 +227,6 @@ class CachedFeatures:
         step = max(1, _CHUNK_BYTES // max(1, 2 * taken[0].size)) if taken.size else 1
         half = np.zeros((min(step, len(rows)), *taken.shape[1:]), np.float16)
         places = list(zip(self._pack_of[rows].tolist(), self._first[rows].tolist(), lengths.tolist(), strict=True))
-        if taken[:1].size >= _AHEAD_TOKENS:
-            for pack, first, length in places:
-                self._packs[pack].expect(first, first + length)
         for start in range(0, len(rows) if taken.size else 0, step):
             chunk = places[start : start + step]
             for at, (pack, first, length) in enumerate(chunk):
@@ -235,6 +234,15 @@ class CachedFeatures:
                 half[at, length:] = 0
             (widen or widened)(half[: len(chunk)], taken[start : start + step])
         return Features(self.modality, taken, mask, self.pooled[rows])
+
+    def expect(self, rows: Int64[np.ndarray, " B"]) -> None:
+        """Tell the system that the tokens of some rows will be taken, so that it reads them together and meanwhile."""
+        if len(rows) and self.dim * self.lengths[rows].max() >= _AHEAD_TOKENS:
+            places = zip(
+                self._pack_of[rows].tolist(), self._first[rows].tolist(), self.lengths[rows].tolist(), strict=True
+            )
+            for pack, first, length in places:
+                self._packs[pack].expect(first, first + length)
 
 
 _AS_SINGLE = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)

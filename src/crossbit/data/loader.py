@@ -34,6 +34,10 @@ class FeatureRows(Protocol):
         """Give some rows, padded to the longest of them; without `tokens` L is 0; `widen` makes float32 of float16."""
         ...
 
+    def expect(self, rows: np.ndarray) -> None:
+        """Be told of rows that will be taken with their tokens."""
+        ...
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -129,6 +133,11 @@ class Pairs:
             labels=None if self.labels is None else torch.from_numpy(self.labels[items]).to(device),
         )
 
+    def expect(self, rows: Int64[np.ndarray, " B"]) -> None:
+        """Say which caption rows the next batch has, so that they are read from the disk while this one is used."""
+        self.items.expect(self.item_of[rows])
+        self.captions.expect(rows)
+
     def sample(self, limit: int = 2048, seed: int = 0, *, tokens: bool = True) -> Mapping[str, Encoded]:
         """Give up to `limit` items and as many captions, drawn apart from each other."""
         draw = np.random.default_rng(seed)
@@ -189,6 +198,9 @@ class RowsInMemory:
         taken = self.features[rows]
         longest = max(1, int(taken.mask.sum(1).max())) if _is_prefix(taken.mask) else taken.mask.shape[1]
         return Features(taken.modality, taken.tokens[:, :longest], taken.mask[:, :longest], taken.pooled)
+
+    def expect(self, rows: np.ndarray) -> None:
+        """Do nothing: they are here."""
 
 
 def encoded(

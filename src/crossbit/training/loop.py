@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -212,11 +213,14 @@ def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep
     config, pairs, accelerator = run.config, run.pairs, run.accelerator
     per_epoch = pairs.batches_per_epoch(config.batch_size, config.passes)
     total, sums, last = per_epoch * config.epochs, place.sums, time.monotonic()
-    for rows in pairs.epoch(place.epoch, config.seed, config.batch_size, config.passes, place.steps):
+    batches = list(pairs.epoch(place.epoch, config.seed, config.batch_size, config.passes, place.steps))
+    for rows, following in zip_longest(batches, batches[1:]):
         done = (place.epoch % config.epochs) * per_epoch + place.steps
         moment = Moment(run.stages[place.epoch // config.epochs], done / total, place.epoch)
         share = rows[accelerator.process_index :: accelerator.num_processes]
         batch = pairs.batch(share, accelerator.device, tokens=run.tokens)
+        if run.tokens and following is not None:
+            pairs.expect(following)
         for method, step, optimiser, runner in zip(run.methods, run.steps, run.optimisers, run.wrapped, strict=True):
             set_rate(optimiser, rate_factor(done, total, config.warm_up))
             method.train()
