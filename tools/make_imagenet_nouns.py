@@ -3,7 +3,7 @@
     apt-get download wordnet-base && dpkg -x wordnet-base_*.deb FOLDER
     python tools/make_imagenet_nouns.py FOLDER/usr/share/wordnet
 
-A row is a noun that is no class of its own, and the classes that it means or stands nearest to: those below it in WordNet's tree,
+A row is a noun that is no class, and the classes that it means or stands nearest to: those below it in the tree of WordNet,
 or below its nearest ancestor that has some.
 """
 
