@@ -79,7 +79,7 @@ def ready() -> ConSE:
 
 def test_two_classes_by_hand() -> None:
     # probabilities are in the ratio e^ln3 : e^0 = 3 : 1 for the first two; of the top 2 the shares are 3/4 and 1/4
-    method = by_hand(ConSEConfig(top=2, classes=4))
+    method = by_hand(ConSEConfig(top=2, temperature=1.0, classes=4))
     row = [float(np.log(3)), 0.0, -50.0, -60.0]
     assert method.blend(torch.tensor([row])).tolist()[0] == pytest.approx([0.75, 0.25], abs=1e-6)
     # at length 1: (3, 1) / sqrt(10)
@@ -104,8 +104,9 @@ def test_image_is_a_convex_combination_of_its_likeliest_classes(ready: ConSE) ->
     blended = ready.blend(torch.from_numpy(pooled)).numpy()
     names = ready.names.numpy()
     for row, found in zip(pooled, blended, strict=True):
-        likely = np.argsort(-row)[:20]
-        share = np.exp(row[likely]) / np.exp(row[likely]).sum()
+        likely = np.argsort(-row)[: ready.config.top]
+        raised = np.exp(row[likely] / ready.config.temperature)
+        share = raised / raised.sum()
         np.testing.assert_allclose(found, share @ names[likely], atol=1e-5)
         low, high = names[likely].min(axis=0), names[likely].max(axis=0)
         assert np.all((found >= low - 1e-6) & (found <= high + 1e-6))

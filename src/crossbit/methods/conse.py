@@ -2,7 +2,7 @@
 
 Source: Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014.
 
-    image pooled (B, P) -> classifier -> softmax (B, 1000) -> the 20 likeliest (B, 20), weights summing to 1
+    image pooled (B, P) -> classifier -> softmax (B, 1000) -> the 100 likeliest (B, 100), weights summing to 1
                         -> weighted mean of those classes' name embeddings (B, E) -> unit
     text pooled (B, E)  -> unit -> minus the mean name embedding -> unit
 
@@ -14,7 +14,8 @@ From the paper: the convex combination of the T likeliest classes' embeddings (e
 Our reconstruction: a multilingual sentence encoder instead of word vectors, so any language can ask. A class's embedding is the
 mean over all its WordNet synonyms and its definition. Names are centred on the mean over the names of all classes, and so are
 queries; definitions, which are another kind of sentence, on theirs: that encoder's raw cosines are crowded between 0.7 and
-0.9. T is 20: among a thousand fine-grained classes the twentieth still tells something.
+0.9. T is 100 and the temperature 1.5, chosen on 689 shaded drawings (Fluent) and their English names: text to image
+R@1/5/10: T 20 at 1 gives 4.5/9.0/10.9, these 5.7/10.9/13.9, T 1,000 at 2 gives 5.8/11.5/14.2 but loses in the other direction.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class ConSEConfig:
         classes: how many classes the classifier has.
     """
 
-    top: int = 20
-    temperature: float = 1.0
+    top: int = 100
+    temperature: float = 1.5
     synonyms: Literal["all", "first"] = "all"
     definitions: bool = True
     classes: int = 1000
