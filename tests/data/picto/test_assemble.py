@@ -206,6 +206,18 @@ def test_a_run_that_is_killed_loses_no_part_that_was_there(parts: dict[str, Any]
     assert record()["pending"] == []
 
 
+def test_what_was_derived_for_another_split_is_deleted(parts: object) -> None:
+    prepare_quietly()
+    old = assemble.folder() / "scenes" / "val.png"
+    stamp = assemble.folder() / "stamps" / "of-somebody.png"
+    old.write_bytes(b"old")
+    stamp.write_bytes(b"kept")
+    prepare_quietly()
+    assert not old.exists()
+    assert stamp.exists()
+    assert all(Manifest.read(prepared()).file(item).is_file() for item in Manifest.read(prepared()))
+
+
 def test_an_unknown_part_is_named(parts: object) -> None:
     with pytest.raises(ConfigError, match="no part 'photos', expected of names, drawings"):
         prepare_quietly("photos")

@@ -230,7 +230,9 @@ def test_nothing_leaks_and_other_parts_do_not_move_the_emoji(items: list[Item], 
         lambda test: clip_art(f"The {test}"),
         lambda test: Item(id="x", path="x.png", concept="clipart:x", captions=(Caption(f"{test}chen", "de"),)),
         lambda test: Item(id="x", path="x.png", concept=NAMES.concept(NAMES.lookup(test) or "")),
-        lambda test: Item(id="x", path="x.png", concept=f"{NAMES.concept(NAMES.lookup(test) or '')}+clipart:x"),
+        lambda test: Item(
+            id="x", path="x.png", concept=f"{NAMES.concept(NAMES.lookup(test) or '')}+x:y", source="scenes"
+        ),
     ],
     ids=["words", "title", "caption", "concept", "member"],
 )

@@ -192,6 +192,7 @@ class _Making:
                 self.items += derived.items
                 self.quarantine += derived.quarantine
                 self._write()
+                self._sweep(derived)
 
     def _load_names(self) -> Names:
         """Load the names, or none when they cannot be had: stamps and clip art have texts of their own."""
@@ -254,6 +255,14 @@ class _Making:
             _json(self.folder / QUARANTINE, [asdict(record) for record in self.quarantine])
             manifest.write(self.folder / LISTING)
         _json(self.folder / RECORD, self._facts(sources))
+
+    def _sweep(self, derived: Part) -> None:
+        """Delete what a derived part made for another split, in its own folders."""
+        kept = {self.folder / item.path for item in derived.items}
+        for source in {item.source for item in derived.items}:
+            for path in (self.folder / source).rglob("*"):
+                if path.is_file() and path not in kept:
+                    path.unlink()
 
     def _facts(self, sources: Counter[str]) -> dict[str, Any]:
         packages = {
