@@ -104,7 +104,7 @@ class Model:
     @classmethod
     def from_method(
         cls,
-        method: Method,
+        method: Method | Sequence[Method],
         key: str,
         encoders: Mapping[str, str],
         *,
@@ -115,7 +115,7 @@ class Model:
         """Join a method with the encoders that it was trained on.
 
         Args:
-            method: with its weights; put into eval mode.
+            method: with its weights; put into eval mode. Peers that were trained side by side are joined.
             key: its name in the table of methods, or `module:Class`.
             encoders: view to encoder name, such as {"image": "efficientnet-lite0", "text": "e5-small"}.
             name: what to call the model; the key by default.
@@ -123,7 +123,10 @@ class Model:
             training: what it was trained on, for the model card.
         """
         from crossbit.methods.base import abilities
+        from crossbit.methods.joined import joined
 
+        peers = list(method) if isinstance(method, Sequence) else [method]
+        method = joined(peers)
         cards = {view: load_encoder(encoders[view]).describe() for view in encoders}
         can = abilities(type(method))
         probe = widths(method.eval(), {view: (card.dim, card.pooled_dim) for view, card in cards.items()})
@@ -138,7 +141,7 @@ class Model:
             dim=probe[0],
             bits=probe[1],
             sees=sees,
-            training=dict(training or {}),
+            training={**(training or {}), **({"peers": len(peers)} if len(peers) > 1 else {})},
         )
         return cls(card, method)
 
@@ -437,11 +440,15 @@ def _load_method(card: ModelCard, folder: Path | None) -> Method:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from crossbit.methods.joined import joined, peers_in
+
     cls = method_class(card.method)
     try:
-        method = cls(cls.Config(**card.config), {view: (width[0], width[1]) for view, width in card.dims.items()})
+        weights = load_file(folder / "model.safetensors") if folder is not None else {}
+        config, dims = cls.Config(**card.config), {view: (width[0], width[1]) for view, width in card.dims.items()}
+        method = joined([cls(config, dims) for _ in range(peers_in(weights))])
         if folder is not None:
-            method.load_state_dict(load_file(folder / "model.safetensors"))
+            method.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, TypeError) as error:
         raise ModelError(
             f"{folder}: the weights do not fit `{card.method}` ({error})", "save the model again"

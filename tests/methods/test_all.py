@@ -39,7 +39,7 @@ def test_method_keeps_its_promises(name: str) -> None:
 
 def test_files_and_table_agree() -> None:
     folder = Path(crossbit.methods.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base"} == set(METHODS)
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "joined"} == set(METHODS)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

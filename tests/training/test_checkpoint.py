@@ -20,6 +20,7 @@ import torch
 from crossbit.batch import Batch, Moment
 from crossbit.errors import ModelError
 from crossbit.strategies.base import PairEvidence, Strategy
+from crossbit.strategies.rcar import RCAR, RCARConfig
 from crossbit.training import checkpoint
 from crossbit.training.checkpoint import Every, Place
 from crossbit.training.loop import TrainingConfig, train
@@ -113,6 +114,36 @@ def test_a_strategy_sees_again_what_it_had_seen(stop: int, tmp_path: Path) -> No
         run("cut", Moody(stop), False)
     run("cut", Moody(), True)
     assert final(tmp_path / "cut") == final(tmp_path / "whole")
+
+
+class Remembering(RCAR):
+    """Die after so many steps."""
+
+    def __init__(self, steps: int = 1000) -> None:
+        super().__init__(RCARConfig(warm_up=0, memory=0.7))
+        self.left = steps
+
+    def losses(self, method: object, batch: Batch, moment: Moment, peer: int) -> dict[str, torch.Tensor]:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        return super().losses(method, batch, moment, peer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stop", [3, 4, 8])
+def test_a_strategy_keeps_what_it_remembers_of_earlier_epochs(stop: int, tmp_path: Path) -> None:
+    longer = replace(SHORT, epochs=3)
+
+    def run(folder: str, strategy: Strategy, resume: bool) -> Strategy:
+        train([vsepp(1)], toy_pairs(), longer, tmp_path / folder, minus_loss, strategy, resume, False, Every(0, 1))
+        return strategy
+
+    whole = run("whole", Remembering(), False)
+    with pytest.raises(Killed):
+        run("cut", Remembering(stop), False)
+    resumed = run("cut", Remembering(), True)
+    np.testing.assert_array_equal(resumed.state()["posterior"], whole.state()["posterior"])
+    assert final(tmp_path / "cut", longer) == final(tmp_path / "whole", longer)
 
 
 VICTIM = """

@@ -73,6 +73,21 @@ def weights(method: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 
+def test_the_last_weights_are_kept_beside_the_best(tmp_path: Path) -> None:
+    rsums, seen = iter((3.0, 9.0, 5.0, 1.0)), list[dict[str, torch.Tensor]]()
+
+    def validate(methods: object) -> float:
+        seen.append(weights(methods[0]))  # type: ignore[index]
+        return next(rsums)
+
+    report = train([vsepp()], toy_pairs(), CONFIG, tmp_path, validate, progress=False)
+    assert report.best_epoch == 1
+    for name, value in report.methods[0].state_dict().items():
+        assert torch.equal(value, seen[1][name])
+    for name, value in report.last[0].items():
+        assert torch.equal(value, seen[3][name])
+
+
 @pytest.mark.parametrize("make", [fgcmh, vsepp])
 def test_training_learns(make: object, tmp_path: Path) -> None:
     before = minus_loss([make().eval()])  # type: ignore[operator]

@@ -36,11 +36,23 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and how its training went."""
+    """A trained model and how its training went.
+
+    Args:
+        model: of the best validated epoch.
+        report: of the training.
+        folder: of the run.
+        last: the model after the last epoch, not saved; it is `model` where nothing was trained by descent.
+        strategy: that trained it, with what it believes of the pairs in the end.
+        pairs: that it was trained on, wrong captions among them.
+    """
 
     model: Model
     report: TrainReport
     folder: Path
+    last: Model
+    strategy: Any
+    pairs: Pairs
 
 
 def fit(
@@ -98,13 +110,10 @@ def fit(
     else:
         report = train(methods, pairs, training, folder, validate, plan, resume, progress)
     spoken = sorted(set(pairs.languages))
-    model = Model.from_method(
-        report.methods[0],
-        key,
-        encoders,
-        name=f"{key}-{manifest.name}",
-        sees=SEES.format(items=len(pairs.items), data=manifest.name, languages=", ".join(spoken)),
-        training={
+    about: dict[str, Any] = {
+        "name": f"{key}-{manifest.name}",
+        "sees": SEES.format(items=len(pairs.items), data=manifest.name, languages=", ".join(spoken)),
+        "training": {
             "data": manifest.name,
             "data_fingerprint": manifest.fingerprint,
             "languages": spoken,
@@ -116,9 +125,16 @@ def fit(
             "bits": report.bits,
             **({} if noise is None else {"noise": noise.summary}),
         },
-    )
+    }
+    model = Model.from_method(report.methods, key, encoders, **about)
     model.save_pretrained(folder / "model")
-    return Fitted(model, report, folder)
+    last = model
+    if report.last:
+        latest = [_build(cls, config, dims, training.seed) for _ in report.last]
+        for method, weights in zip(latest, report.last, strict=True):
+            method.load_state_dict(weights)
+        last = Model.from_method(latest, key, encoders, **about)
+    return Fitted(model, report, folder, last, plan, pairs)
 
 
 def default_encoders(key: str) -> dict[str, str]:
@@ -141,21 +157,22 @@ def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool 
 def validation_rsum(methods: Sequence[Any], pairs: Pairs) -> float:
     """Give the mean over languages of the rsum of a held-out split: what an epoch is chosen by.
 
-    A method that gives both an embedding and a code is judged by the mean of the two. Peers are joined as in use: the mean of
-    their cosines.
+    A method that gives both an embedding and a code is judged by the mean of the two. Peers are joined as in use.
     """
     from crossbit.methods.base import Embeds, Hashes
+    from crossbit.methods.joined import joined
 
-    kinds = [kind for kind in (Embeds, Hashes) if issubclass(type(methods[0]), kind)]
-    return float(np.mean([_rsum(methods, kind is Hashes, pairs) for kind in kinds]))
+    method = joined(methods)
+    kinds = [kind for kind in (Embeds, Hashes) if issubclass(type(method), kind)]
+    return float(np.mean([_rsum(method, kind is Hashes, pairs) for kind in kinds]))
 
 
-def _rsum(methods: Sequence[Any], codes: bool, pairs: Pairs) -> float:
+def _rsum(method: Any, codes: bool, pairs: Pairs) -> float:
     from crossbit.metrics.blocks import standings_both_ways
     from crossbit.metrics.retrieval import rsum
 
-    items = _rows(methods, codes, pairs.items)
-    captions = _rows(methods, codes, pairs.captions)
+    items = _rows(method, codes, pairs.items)
+    captions = _rows(method, codes, pairs.captions)
     languages = np.array(pairs.languages)
     sums = []
     for language in sorted(set(pairs.languages)):
@@ -165,21 +182,20 @@ def _rsum(methods: Sequence[Any], codes: bool, pairs: Pairs) -> float:
     return float(np.mean(sums))
 
 
-def _rows(methods: Sequence[Any], codes: bool, features: Any, size: int = 256) -> np.ndarray:
-    """Embed or hash cached features by every peer, side by side."""
+def _rows(method: Any, codes: bool, features: Any, size: int = 256) -> np.ndarray:
+    """Embed or hash cached features."""
     import torch
 
     from crossbit.data.loader import encoded
     from crossbit.methods.base import sign
 
-    tokens = any(m.reads_tokens for m in methods)
     parts = []
     with torch.no_grad():
         for start in range(0, len(features), size):
-            view = encoded(features, np.arange(start, min(start + size, len(features))), tokens=tokens)
-            rows = [sign(m.relax(view)) if codes else m.embed(view) for m in methods]
-            joined = torch.cat([row / row.norm(dim=1, keepdim=True).clamp(min=1e-6) for row in rows], 1)
-            parts.append(joined.float().numpy() / np.sqrt(len(methods), dtype=np.float32))
+            rows = np.arange(start, min(start + size, len(features)))
+            view = encoded(features, rows, tokens=method.reads_tokens)
+            found = sign(method.relax(view)) if codes else method.embed(view)
+            parts.append((found / found.norm(dim=1, keepdim=True).clamp(min=1e-6)).float().numpy())
     return np.concatenate(parts)
 
 

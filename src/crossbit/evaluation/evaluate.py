@@ -107,6 +107,7 @@ def evaluate(
         asking, (images, texts) = (images, texts), (signs(images), signs(texts))
     measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None, asking)
     training = _training(model)
+    peers = int(training.get("peers", 1))
     if seeds is None:
         seed = training.get("settings", {}).get("seed")
         seeds = () if seed is None else (int(seed),)
@@ -140,6 +141,7 @@ def evaluate(
             "by": by,
             "width": model.dim if by == "embedding" else model.bits,
             "features": "float16 cache" if cache else "fresh",
+            **({} if peers == 1 else {"peers": "all" if by == "embedding" else f"the first of {peers}"}),
         },
         seeds=tuple(seeds),
         config=training,

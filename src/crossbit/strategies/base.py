@@ -64,6 +64,13 @@ class Strategy:
     def start_epoch(self, epoch: int, evidence: Sequence[PairEvidence]) -> None:
         """Look at the evidence; `evidence` is empty where it is not needed."""
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Give what is remembered from epoch to epoch beyond the evidence; a checkpoint keeps it. Nothing by default."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take back what `state` gave."""
+
     def losses(self, method: Learner, batch: Batch, moment: Moment, peer: int) -> dict[str, Tensor]:
         """Give the loss terms of one peer."""
         return method.losses(batch, moment)

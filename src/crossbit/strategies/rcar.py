@@ -19,7 +19,7 @@ memory over epochs. T3 does not look at the pairing, so wrong pairs cannot poiso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -91,6 +91,14 @@ class RCAR(Strategy):
         if config.refurbish == "belief":
             own = np.minimum(belief / max(1e-6, float(np.quantile(belief, 0.95))), 1)
         self.correspondence = ((1 - noise) + noise * own).astype(np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Give the posterior that the memory needs."""
+        return {} if self.posterior is None else {"posterior": self.posterior}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take the posterior of the earlier epochs back."""
+        self.posterior = state.get("posterior")
 
     def losses(self, method: Learner, batch: Batch, moment: Moment, peer: int) -> dict[str, Tensor]:
         """Give the method's terms under the refurbished labels, and the two tasks beside."""

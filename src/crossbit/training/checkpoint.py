@@ -59,6 +59,7 @@ class Place:
         sums: of its log so far.
         shown: what the strategy was shown when it began.
         random: torch's random state at that time.
+        believed: what the strategy remembered at that time.
     """
 
     epoch: int = 0
@@ -66,6 +67,7 @@ class Place:
     sums: dict[str, float] = field(default_factory=dict)
     shown: tuple[PairEvidence, ...] = ()
     random: Tensor | None = None
+    believed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def save(
@@ -94,6 +96,7 @@ def save(
             tensors |= {f"optimiser{peer}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
     for peer, seen in enumerate(place.shown):
         tensors |= {f"shown{peer}/{name}": torch.from_numpy(getattr(seen, name)) for name in _EVIDENCE}
+    tensors |= {f"believed/{name}": torch.from_numpy(value) for name, value in place.believed.items()}
     if place.random is not None:
         tensors["began/random"] = place.random
     target, partial = folder / f"checkpoint-{place.epoch:04d}-{place.steps:06d}", folder / "checkpoint.partial"
@@ -157,6 +160,7 @@ def load(
         record["sums"],
         tuple(PairEvidence(*(_array(seen[name]) for name in _EVIDENCE)) for seen in shown if seen),
         tensors.get("began/random"),
+        {name: _array(value) for name, value in _below(tensors, "believed/").items()},
     )
     _put_random_states(_below(tensors, "random/"), record["random"])
     return place, best, record["state"]

@@ -149,6 +149,7 @@ def train(
     if resume and (found := checkpoint.latest(folder)) is not None:
         place, best, kept = checkpoint.load(found, methods, optimisers)
         state |= kept
+        strategy.restore(place.believed)
         log.info("resume after %d epochs and %d steps from %s", place.epoch, place.steps, found)
     steps = [accelerator.prepare(_Step(m, strategy, peer)) for peer, m in enumerate(methods)]
     wrapped = [accelerator.prepare(optimiser) for optimiser in optimisers]
@@ -189,10 +190,11 @@ def train(
             state["stopped"] = True
         if accelerator.is_main_process:
             track.write(record)
-        place = checkpoint.Place(epoch + 1)
+        place = checkpoint.Place(epoch + 1, believed=strategy.state())
         keep()
         bar.update()
     bar.close()
+    last = tuple(copy.deepcopy(method.state_dict()) for method in methods)
     for method, weights in zip(methods, best, strict=True):
         method.load_state_dict(weights)
         method.eval()
@@ -204,6 +206,7 @@ def train(
         state["stopped"],
         state["collapsed"],
         bits_of(methods[0], pairs),
+        last,
     )
 
 
@@ -245,7 +248,7 @@ def _begin(run: _Run, place: checkpoint.Place) -> None:
     if not run.strategy.needs_evidence:
         return
     if not place.steps:
-        place.random = torch.get_rng_state()
+        place.random, place.believed = torch.get_rng_state(), run.strategy.state()
         place.shown = tuple(evidence(method, run.pairs, run.config.batch_size) for method in run.methods)
         run.strategy.start_epoch(place.epoch, place.shown)
         return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from crossbit.data.loader import Pairs
 from crossbit.methods.base import Hashes, Method
@@ -17,7 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainReport:
-    """Say how a run went; `methods` hold the weights of the best validated epoch, one a peer."""
+    """Say how a run went; `methods` hold the weights of the best validated epoch, one a peer.
+
+    `last` holds those after the last epoch, one mapping a peer: what a run without clean pairs to choose by would have kept.
+    """
 
     methods: tuple[Method, ...]
     best_epoch: int
@@ -26,6 +31,7 @@ class TrainReport:
     stopped_early: bool
     collapsed: bool
     bits: dict[str, Any]
+    last: tuple[Mapping[str, Tensor], ...] = ()
 
 
 @torch.no_grad()
