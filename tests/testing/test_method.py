@@ -81,7 +81,7 @@ def test_sound_method_passes_every_property() -> None:
     tried = check_method(Sound)
     from crossbit.testing.method import PROPERTIES
 
-    assert set(tried) == set(PROPERTIES)
+    assert set(tried) == set(PROPERTIES) - {"tokens"}  # which is asked of those who do not read them
 
 
 def test_what_a_class_cannot_do_is_not_tried() -> None:
@@ -223,6 +223,10 @@ class NeedsNegatives(Sound):
         return {**super().losses(batch, moment), "mean": mean}
 
 
+class ReadsTokensInSecret(Sound):
+    reads_tokens = False
+
+
 class NeedsTranslation(Sound):
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         terms = super().losses(batch, moment)
@@ -262,6 +266,7 @@ class PushesApart(Sound):
         (ScoreOfNeighbours, "items one by one"),
         (CountsPadding, "padding"),
         (AlignsWithPadding, "padding"),
+        (ReadsTokensInSecret, "tokens"),
         (DividesByNothing, "missing rows"),
         (ForgetsState, "saved state"),
         (StateOfAnotherShape, "saved state"),
@@ -282,6 +287,22 @@ def test_each_broken_promise_is_named(cls: type[Method], name: str) -> None:
         check_method(cls)
     assert caught.value.name == name
     assert str(caught.value).startswith(cls.__name__)
+
+
+def test_who_reads_no_tokens_is_asked_for_it() -> None:
+    class Plain(Sound):
+        reads_tokens = False
+        align = None
+
+        def __init__(self, config: Any, dims: Dims) -> None:
+            super().__init__(config, dims)
+            del self.project
+
+        def _mean(self, view: Encoded, name: str) -> Tensor:
+            there: Tensor = self.pooled[name](view.pooled)
+            return there
+
+    assert "tokens" in check_method(Plain)
 
 
 def test_gate_that_begins_at_zero_is_no_dead_parameter() -> None:

@@ -14,6 +14,7 @@ PROPERTIES: dict[str, Property] = {
     "range": using.relaxes_within_one,
     "items one by one": using.treats_items_one_by_one,
     "padding": using.ignores_padding,
+    "tokens": using.reads_what_it_says,
     "missing rows": using.survives_missing_rows,
     "saved state": using.restores_its_state,
     "terms": learning.gives_terms_per_pair,
@@ -35,6 +36,7 @@ def check_method(
     * unit: embeddings have length 1. range: relaxed codes lie in [-1, 1] and are `config.bits` wide.
     * items one by one: permuting or slicing a batch permutes or slices embeddings, codes, scores and, in eval mode, terms.
     * padding: masked tokens change nothing, whatever they hold.
+    * tokens: where `reads_tokens` is False, they are not read.
     * missing rows: a row without any real token gives no NaN and leaves the other rows alone.
     * saved state: a state written and read gives the same bits.
     * terms: losses are (B,) or (). finite: also where all pairs agree, show one item, or are large.

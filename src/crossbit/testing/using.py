@@ -128,6 +128,21 @@ def ignores_padding(case: Case) -> bool:
 
 
 @torch.no_grad()
+def reads_what_it_says(case: Case) -> bool:
+    """Leave the tokens away, L = 0, as the loop does for a method without `reads_tokens`."""
+    if case.cls.reads_tokens:
+        return False
+    method, batch = case.make().eval(), case.batch()
+    thin = with_views(
+        batch, {name: replace(v, tokens=v.tokens[:, :0], mask=v.mask[:, :0]) for name, v in batch.views.items()}
+    )
+    before, after = outputs(case, method, batch), outputs(case, method, thin)
+    for name, values in before.items():
+        case.same(after[name], values, f"{name} without tokens, though `reads_tokens` is False")
+    return True
+
+
+@torch.no_grad()
 def survives_missing_rows(case: Case) -> bool:
     """Blank two rows: no NaN there, no change elsewhere."""
     method, batch = case.make().eval(), case.batch()
