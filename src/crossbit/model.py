@@ -6,6 +6,7 @@ A model folder holds
     model.safetensors   the method's weights
     image.onnx          what the method does to an image encoder's features: embedding and relaxed code
     text.onnx           the same for text
+    codes.safetensors   what makes codes of the embedding, where they were made after the training
     README.md           the model card
 
 and is written whole or not at all.
@@ -18,7 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,7 @@ from jaxtyping import Float32, UInt8
 from tqdm import tqdm
 
 from crossbit.cachedir import cache_dir
+from crossbit.codes.afterwards import CodedHead, CodesBy, Projection
 from crossbit.codes.packing import pack
 from crossbit.encoders import load as load_encoder
 from crossbit.encoders.base import Encoder, Media
@@ -36,7 +38,7 @@ from crossbit.errors import AbilityError, ConfigError, FingerprintError, ModelEr
 from crossbit.features import Features, concatenate
 from crossbit.heads import OnnxHead, TorchHead, widths
 from crossbit.media.image import load_image
-from crossbit.modelcard import FORMAT, ModelCard, fingerprint_of, read_card, readme, sha256_of
+from crossbit.modelcard import CODES_FILE, ModelCard, fingerprint_of, read_card, readme, sha256_of
 
 if TYPE_CHECKING:
     from crossbit.cascade import Scorer
@@ -76,6 +78,7 @@ class Model:
         self.card = card
         self.folder = folder
         self._method = method
+        self._projection: Projection | None = None
 
     # ---- where models come from
 
@@ -161,11 +164,16 @@ class Model:
         partial.mkdir(parents=True)
         save_file({k: v.contiguous() for k, v in self.method.state_dict().items()}, partial / "model.safetensors")
         self._export(partial)
+        if self.projection is not None:
+            self.projection.save(partial / CODES_FILE)
         (partial / "README.md").write_text(readme(self.card), encoding="utf-8")
         files = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
+        about = asdict(self.card)
+        if not self.card.codes:
+            del about["codes"]  # which crossbit of before does not know
         config = {
-            "format": FORMAT,
-            **asdict(self.card),
+            "format": self.card.format,
+            **about,
             "files": files,
             "fingerprint": fingerprint_of(self.card, files),
         }
@@ -177,6 +185,42 @@ class Model:
         for cached in ("fingerprint", "_heads"):
             self.__dict__.pop(cached, None)
         return folder
+
+    def with_codes(self, projection: Projection, by: CodesBy, **about: Any) -> Model:
+        """Give the same model with codes made from its embedding, to be saved like any other.
+
+        Args:
+            projection: from `training.afterwards.fit_codes`.
+            by: how it was made.
+            about: what else the card shall say of it.
+
+        Raises:
+            AbilityError: the model has no embedding to make codes from.
+        """
+        if not self.dim:
+            raise AbilityError(f"model `{self.name}` has no embedding, so no codes can be made from it")
+        codes = {"by": by, "bits": projection.bits, "of": self.fingerprint, **about}
+        name = f"{self.name}-{by}-{projection.bits}bit"
+        can = tuple(sorted({*self.card.abilities, "hashes"}))
+        made = Model(replace(self.card, name=name, bits=projection.bits, abilities=can, codes=codes), self.method)
+        made._projection = projection
+        return made
+
+    def with_bits(self, bits: int) -> Model:
+        """Give the same model with only the first bits of its code; see `nests`.
+
+        Raises:
+            AbilityError: the model has no such code.
+        """
+        if bits == self.bits:
+            return self
+        if not 0 < bits < self.bits:
+            found = f"codes of {self.bits} bits" if self.bits else "no codes"
+            raise AbilityError(f"model `{self.name}` has {found}, asked for the first {bits}")
+        cut = Model(replace(self.card, bits=bits), self._method, self.folder)
+        cut._projection = self.projection
+        cut.__dict__["fingerprint"] = hashlib.sha256(f"{self.fingerprint}/{bits}".encode()).hexdigest()[:16]
+        return cut
 
     # ---- what it is
 
@@ -218,7 +262,11 @@ class Model:
         digest = hashlib.sha256()
         for key, value in sorted(self.method.state_dict().items()):
             digest.update(key.encode() + value.cpu().numpy().tobytes())
-        return fingerprint_of(self.card, {"model.safetensors": digest.hexdigest()})
+        files = {"model.safetensors": digest.hexdigest()}
+        if self.projection is not None:
+            numbers = [self.projection.directions, *(mean for _, mean in sorted(self.projection.means.items()))]
+            files[CODES_FILE] = hashlib.sha256(b"".join(rows.tobytes() for rows in numbers)).hexdigest()
+        return fingerprint_of(self.card, files)
 
     @cached_property
     def method(self) -> Method:
@@ -226,6 +274,23 @@ class Model:
         if self._method is None:
             self._method = _load_method(self.card, self.folder)
         return self._method
+
+    @property
+    def projection(self) -> Projection | None:
+        """Give what makes codes of the embedding, where they were made after the training."""
+        if self._projection is None and self.card.codes and self.folder is not None:
+            self._projection = Projection.load(self.folder / CODES_FILE)
+        return self._projection
+
+    def nests(self, bits: int) -> bool:
+        """Say whether the first bits were made to be a code of their own."""
+        if self.card.codes:
+            return self.card.codes["by"] == "random" or bits in self.card.codes.get("nested", ())
+        if self.card.config.get("nested"):
+            from crossbit.codes.lengths import nested_lengths
+
+            return bits in nested_lengths(self.card.bits)
+        return bits in self.card.config.get("prefixes", ())
 
     def encoder(self, view: str) -> Encoder:
         """Give the encoder of a view.
@@ -282,7 +347,7 @@ class Model:
                 if embeddings is not None:
                     embeddings[rows] = embedding
                 if relaxed is not None:
-                    relaxed[rows] = unrounded
+                    relaxed[rows] = unrounded[:, : self.bits]
                 bar.update(len(rows))
         return Rows(embeddings, None if relaxed is None else pack(relaxed), relaxed)
 
@@ -297,6 +362,7 @@ class Model:
     def rows(self, features: Features) -> Rows:
         """Give embeddings and codes of features that are already there, such as cached ones."""
         embedding, relaxed = self._heads[features.modality](features)
+        relaxed = None if relaxed is None else relaxed[:, : self.bits]
         return Rows(embedding, None if relaxed is None else pack(relaxed), relaxed)
 
     def encode_image(
@@ -398,17 +464,19 @@ class Model:
 
     def _head(self, view: str) -> Callable[[Features], tuple[Any, Any]]:
         path = None if self.folder is None else self.folder / f"{view}.onnx"
-        return OnnxHead(path) if path is not None and path.is_file() else TorchHead(lambda: self.method)
+        head = OnnxHead(path) if path is not None and path.is_file() else TorchHead(lambda: self.method)
+        return head if self.projection is None else CodedHead(head, self.projection, view)
 
     def _export(self, folder: Path) -> None:
         from crossbit.nn.export import export_head
 
+        hashes = bool(self.bits) and not self.card.codes
         for view in self.views:
             probe = np.zeros((EDGE, EDGE, 3), np.uint8) if view == "image" else "five words to probe with"
             encoder = self.encoder(view)
             tokens = encoder.encode(encoder.prepare([probe])).tokens.shape[1]
             target = folder / f"{view}.onnx"
-            export_head(self.method, view, self.card.dims[view], tokens, bool(self.dim), bool(self.bits), target)
+            export_head(self.method, view, self.card.dims[view], tokens, bool(self.dim), hashes, target)
 
 
 def method_class(key: str) -> type[Method]:

@@ -11,13 +11,20 @@ from typing import Any
 
 from crossbit.errors import ConfigError, ModelError
 
-FORMAT = 1
-"""Version of the folder's layout; newer ones are refused with a sentence."""
+FORMAT = 2
+"""Version of the folder's layout; newer ones are refused with a sentence. A folder is of version 2 where its codes were made
+afterwards, and of version 1 otherwise, so that an older crossbit reads whatever it can."""
+
+CODES_FILE = "codes.safetensors"
+"""Means and directions of codes that were made after the training."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Say what a model is; the content of `config.json`."""
+    """Say what a model is; the content of `config.json`.
+
+    `codes` says how the codes were made where that was after the training: from the embedding, by "itq", "sign" or "random".
+    """
 
     name: str
     method: str
@@ -30,6 +37,12 @@ class ModelCard:
     bits: int
     sees: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    codes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def format(self) -> int:
+        """Give the oldest version of the layout that can say all this."""
+        return FORMAT if self.codes else 1
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -42,8 +55,8 @@ def read_card(folder: Path) -> ModelCard:
     path = folder / "config.json"
     if not folder.exists():
         raise ConfigError(
-            f"no model {str(folder)!r}: neither a folder nor one of conse, clip:NAME, siglip:NAME",
-            "train one with `crossbit train fgcmh`, or name `conse`",
+            f"no model {str(folder)!r}: neither a folder nor one of base, conse, clip:NAME, siglip:NAME",
+            "train one with `crossbit train fgcmh`, or name `base`",
         )
     if not path.is_file():
         raise ModelError(
@@ -51,13 +64,13 @@ def read_card(folder: Path) -> ModelCard:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        version, files = config.pop("format"), config.pop("files")
+        version, files = int(config.pop("format")), config.pop("files")
         config.pop("fingerprint")
+        if version > FORMAT:
+            raise ModelError(f"{folder}: format {version}, this version reads up to {FORMAT}", "update crossbit")
         card = ModelCard(**config)
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: damaged ({error})", "restore the folder from a copy, or train again") from error
-    if version > FORMAT:
-        raise ModelError(f"{folder}: format {version}, this version reads up to {FORMAT}", "update crossbit")
     for name, expected in files.items():
         file = folder / name
         if not file.is_file():
@@ -79,6 +92,8 @@ def fingerprint_of(card: ModelCard, files: Mapping[str, str]) -> str:
         "encoders": dict(card.encoder_fingerprints),
         "weights": files["model.safetensors"],
     }
+    if card.codes:
+        known["codes"] = {**card.codes, "weights": files[CODES_FILE]}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -94,6 +109,8 @@ def readme(card: ModelCard) -> str:
     def lines() -> Iterator[str]:
         yield f"# {card.name}\n"
         yield f"A crossbit model: method `{card.method}`, embedding width {card.dim}, code length {card.bits}.\n"
+        if card.codes:
+            yield f"Its codes were made after the training, from the embedding, by `{card.codes['by']}`.\n"
         if card.sees:
             yield card.sees + "\n"
         yield "| view | encoder | fingerprint |\n|---|---|---|"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from crossbit.cli.show import json_out, printable, say, table_out
+from crossbit.errors import UsageError
 
 if TYPE_CHECKING:
     from crossbit.evaluation import Result
@@ -25,6 +26,9 @@ def evaluate(
     by: Literal["embedding", "code", "asymmetric"] = typer.Option(
         "embedding", "--by", metavar="embedding|code|asymmetric", help="What is compared."
     ),
+    bits: int = typer.Option(
+        None, "--bits", min=1, metavar="N", help="Compare the first N bits of a nested code; else all of them."
+    ),
     protocol: str = typer.Option(
         "concept-retrieval", "--protocol", metavar="NAME", help="Who is searched, what counts."
     ),
@@ -38,12 +42,18 @@ def evaluate(
     json: bool = typer.Option(False, "--json", help="Print the measures as JSON."),
 ) -> None:
     """Measure a model by language and direction, and write a result file that can be compared with others."""
+    from crossbit.cli.codes import first_bits
     from crossbit.cli.data import open_data
     from crossbit.evaluation.evaluate import evaluate as measure
     from crossbit.model import Model
 
+    found = Model.from_pretrained(model)
+    if bits is not None:
+        if by == "embedding":
+            raise UsageError("--bits: embeddings are compared, which have none", "add `--by code`")
+        found = first_bits(found, bits)
     result = measure(
-        Model.from_pretrained(model),
+        found,
         open_data(data, languages.split(",") if languages else None),
         split=split,
         languages=languages.split(",") if languages else None,

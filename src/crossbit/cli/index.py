@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -27,6 +27,9 @@ def index(
     collection: Path = typer.Option(
         None, "--collection", "-c", metavar="FOLDER", help="Where the collection lies; else `.crossbit` in the folder."
     ),
+    bits: int = typer.Option(
+        None, "--bits", min=1, metavar="N", help="Keep the first N bits of a nested code; else all of them."
+    ),
     rebuild: bool = typer.Option(False, "--rebuild", help="Encode everything anew, such as with another model."),
     retry: bool = typer.Option(False, "--retry", help="Read broken files again though they did not change."),
     batch_size: int = typer.Option(32, "--batch-size", min=1, metavar="N", help="Pictures that are encoded at a time."),
@@ -39,7 +42,7 @@ def index(
     if not folder.is_dir():
         found = "not a folder" if folder.exists() else "no such folder"
         raise UsageError(f"{printable(folder)}: {found}, expected a folder with pictures")
-    with _open(folder, collection, model, rebuild) as opened:
+    with _open(folder, collection, model, rebuild, bits) as opened:
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
         report = opened.sync(folder, batch_size=batch_size, max_pixels=max_pixels, retry=retry)
         if json:
@@ -52,18 +55,28 @@ def index(
             )
 
 
-def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool) -> Collection:
+def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool, bits: int | None) -> Collection:
     """Open the folder's collection, or make one; nothing is made or dropped for a folder without pictures."""
+    from crossbit.cli.codes import first_bits
+    from crossbit.model import Model
     from crossbit.search.collection import FOLDER, Collection
     from crossbit.search.head import is_collection
     from crossbit.search.walk import walk
 
     place = place or folder / FOLDER
     if is_collection(place) and not rebuild:
-        return Collection.open(place, model)
+        opened = Collection.open(place, model)
+        if bits not in (None, opened.meta.bits):
+            raise UsageError(
+                f"{printable(place)}: keeps codes of {opened.meta.bits} bits, asked for {bits}", "index anew: `--rebuild`"
+            )
+        return opened
     if not walk(folder, skip=[place]).pictures:
         _nothing_below(folder)
-    return Collection.create(place, model or _model_before(place), root=folder, replace=rebuild)
+    chosen: Any = model or _model_before(place)
+    if bits:
+        chosen = first_bits(Model.from_pretrained(chosen), bits)
+    return Collection.create(place, chosen, root=folder, replace=rebuild)
 
 
 def _model_before(place: Path) -> str:

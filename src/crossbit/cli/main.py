@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from crossbit import __version__
 from crossbit.cli.bench import app as bench
+from crossbit.cli.codes import codes
 from crossbit.cli.collection import app as collection
 from crossbit.cli.compare import compare
 from crossbit.cli.data import app as data
@@ -130,6 +131,7 @@ app.command(rich_help_panel=_SEARCH)(demo)
 app.command(rich_help_panel=_LEARN)(train)
 app.command(rich_help_panel=_LEARN)(evaluate)
 app.command(rich_help_panel=_LEARN)(compare)
+app.command(rich_help_panel=_LEARN)(codes)
 app.command(rich_help_panel=_LEARN)(methods)
 app.add_typer(bench, name="bench", rich_help_panel=_LEARN)
 app.add_typer(data, name="data", rich_help_panel=_CARE)

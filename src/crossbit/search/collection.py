@@ -413,7 +413,9 @@ class Collection:
         return path
 
     def _checked(self, model: Any) -> Any:
-        """Refuse a model that did not make the collection."""
+        """Refuse a model that did not make the collection; of one with nested codes take as many bits as it keeps."""
+        if model.fingerprint != self.meta.fingerprint and 0 < self.meta.bits < model.bits:
+            model = model.with_bits(self.meta.bits)
         if model.fingerprint != self.meta.fingerprint:
             raise FingerprintError(
                 f"{self.folder}: made with model `{self.meta.model}` (fingerprint {self.meta.fingerprint}), asked with "
