@@ -153,7 +153,7 @@ def test_another_encoder_is_refused(tmp_path: Path, toy_encoders: dict[str, str]
         (lambda m: (m / "model.safetensors").unlink(), "model.safetensors: missing, the model folder is half-written"),
         (lambda m: (m / "text.onnx").write_bytes(b"x"), "text.onnx: its checksum is wrong"),
         (lambda m: (m / "config.json").write_text("{"), "config.json: damaged"),
-        (lambda m: _set(m / "config.json", format=99), "format 99, this version reads up to 1"),
+        (lambda m: _set(m / "config.json", format=99), "format 99, this version reads up to 2"),
         (lambda m: _flip(m / "model.safetensors"), "model.safetensors: its checksum is wrong"),
     ],
 )
@@ -211,3 +211,71 @@ def test_a_frozen_dual_encoder_is_a_model(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(ToyEncoder, "_row", lambda self, item: np.ones((1, 6), np.float32))
     model = Model.from_method(Clip(ClipConfig(), DIMS), "clip", ENCODERS)
     np.testing.assert_allclose(model.encode_text(["x"]) @ model.encode_image(PICTURES[:1]).T, 1, atol=1e-6)
+
+
+def coded() -> Model:
+    """Give a dense model with codes of 16 bits along known directions."""
+    from crossbit.codes.afterwards import Projection
+
+    directions = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
+    means = {view: np.full(8, 0.1, np.float32) for view in ENCODERS}
+    return Model.from_method(vsepp(), "vsepp", ENCODERS).with_codes(Projection(means, directions), "random", seed=0)
+
+
+def test_codes_made_afterwards_are_saved_with_the_model(tmp_path: Path) -> None:
+    dense, model = Model.from_method(vsepp(), "vsepp", ENCODERS), coded()
+    assert (model.dim, model.bits, model.name) == (8, 16, "vsepp-random-16bit")
+    assert "hashes" in model.abilities
+    assert model.fingerprint != dense.fingerprint
+    model.save_pretrained(tmp_path / "m")
+    found = Model.from_pretrained(tmp_path / "m")
+    rows = found.encode("text", TEXTS)
+    expected = dense.encode("text", TEXTS).embedding
+    assert model.projection is not None
+    np.testing.assert_allclose(rows.embedding, expected, atol=1e-5)
+    np.testing.assert_array_equal(rows.code, pack((expected - np.float32(0.1)) @ model.projection.directions))
+    np.testing.assert_array_equal(found.encode_image(PICTURES, precision="binary"), model.code("image", PICTURES))
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["format"] == 2
+    assert "codes were made after the training" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_a_folder_without_such_codes_stays_readable_for_crossbit_of_before(tmp_path: Path) -> None:
+    Model.from_method(fgcmh(), "fgcmh", ENCODERS).save_pretrained(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["format"] == 1
+    assert "codes" not in config
+
+
+def test_damaged_codes_are_named(tmp_path: Path) -> None:
+    coded().save_pretrained(tmp_path / "m")
+    (tmp_path / "m" / "codes.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"codes\.safetensors: its checksum is wrong"):
+        Model.from_pretrained(tmp_path / "m")
+
+
+def test_the_first_bits_of_a_code_are_a_model_of_their_own(tmp_path: Path) -> None:
+    model = Model.from_method(fgcmh(), "fgcmh", ENCODERS)
+    model.save_pretrained(tmp_path / "m")
+    whole = Model.from_pretrained(tmp_path / "m")
+    cut = whole.with_bits(8)
+    assert (cut.bits, whole.bits) == (8, 24)
+    assert cut.fingerprint != whole.fingerprint
+    assert cut.fingerprint == Model.from_pretrained(tmp_path / "m").with_bits(8).fingerprint
+    assert cut.fingerprint != whole.with_bits(16).fingerprint
+    for view, media in (("image", PICTURES), ("text", TEXTS)):
+        first = whole.encode(view, media)
+        assert first.code is not None
+        np.testing.assert_array_equal(cut.encode(view, media).code, first.code[:, :1])
+        np.testing.assert_array_equal(cut.rows(whole.features(view, media)).code, first.code[:, :1])
+    assert whole.with_bits(24) is whole
+    for bits in (0, 25):
+        with pytest.raises(AbilityError, match=f"codes of 24 bits, asked for the first {bits}"):
+            whole.with_bits(bits)
+    with pytest.raises(AbilityError, match="has no codes, asked for the first 8"):
+        Model.from_method(vsepp(), "vsepp", ENCODERS).with_bits(8)
+
+
+def test_which_lengths_were_trained_is_known() -> None:
+    assert coded().nests(3)  # any of random directions
+    plain = Model.from_method(fgcmh(), "fgcmh", ENCODERS)
+    assert not plain.nests(16)
