@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import BatchError
 from crossbit.methods.base import Method, sign
-from crossbit.nn.hashing import HashNetwork
+from crossbit.nn.hashing import HashNetwork, over_lengths
 from crossbit.nn.losses import bit_balance, pairwise_likelihood, shares_label
 from crossbit.nn.vocabulary import Vocabulary
 
@@ -53,6 +53,7 @@ class CMHRDRNConfig:
         quantisation: gamma.
         balance: eta.
         distance: delta.
+        nested: let the first 16, 32, 64 ... bits be codes of their own, by the same losses on them.
     """
 
     bits: int = 64
@@ -65,6 +66,7 @@ class CMHRDRNConfig:
     quantisation: float = 1.0
     balance: float = 1.0
     distance: float = 0.5
+    nested: bool = False
 
     @classmethod
     def small(cls) -> CMHRDRNConfig:
@@ -120,9 +122,15 @@ class CMHRDRN(Method):
             if batch.labels is None:
                 raise BatchError("cmhr_drn: the data has no labels, expected some", "or train with similarity=0")
             similar = shares_label(batch.labels)
-            terms["similarity"] = config.similarity * pairwise_likelihood(image, text, similar, config.balanced)
+            terms["similarity"] = config.similarity * over_lengths(
+                config.bits,
+                config.nested,
+                lambda k: pairwise_likelihood(image[:, :k], text[:, :k], similar, config.balanced),
+            )
         if config.distance:
-            terms["distance"] = config.distance * self._distances(features, image, text)
+            terms["distance"] = config.distance * over_lengths(
+                config.bits, config.nested, lambda k: self._distances(features, image[:, :k], text[:, :k])
+            )
         return terms
 
     def _features(self, view: Encoded) -> Float[Tensor, "B P"]:

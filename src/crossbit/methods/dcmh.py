@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import BatchError
 from crossbit.methods.base import Method, sign
-from crossbit.nn.hashing import HashNetwork
+from crossbit.nn.hashing import HashNetwork, over_lengths
 from crossbit.nn.losses import bit_balance, pairwise_likelihood, shares_label
 
 
@@ -38,6 +38,7 @@ class DCMHConfig:
         dropout: after it.
         quantisation: gamma.
         balance: eta.
+        nested: let the first 16, 32, 64 ... bits be codes of their own, by the same losses on them.
     """
 
     bits: int = 64
@@ -45,6 +46,7 @@ class DCMHConfig:
     dropout: float = 0.0
     quantisation: float = 1.0
     balance: float = 1.0
+    nested: bool = False
 
     @classmethod
     def small(cls) -> DCMHConfig:
@@ -89,9 +91,12 @@ class DCMH(Method):
             )
         config, image, text = self.config, self.relax(batch["image"]), self.relax(batch["text"])
         code = sign(image + text).detach()
+        similar = shares_label(batch.labels)
         lost = (code - image).square().mean(1) + (code - text).square().mean(1)
         return {
-            "similarity": pairwise_likelihood(image, text, shares_label(batch.labels)),
+            "similarity": over_lengths(
+                config.bits, config.nested, lambda k: pairwise_likelihood(image[:, :k], text[:, :k], similar)
+            ),
             "quantisation": config.quantisation * lost,
             "balance": config.balance * (bit_balance(image) + bit_balance(text)),
         }

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
-from crossbit.nn.hashing import HashNetwork
+from crossbit.nn.hashing import HashNetwork, over_lengths
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class DJSRHConfig:
         mu: what the affinity is multiplied by before it is reconstructed.
         within: lambda, weight of the reconstructions within one modality.
         sharpen: let the tanh become steeper, by the root of the epoch.
+        nested: let the first 16, 32, 64 ... bits be codes of their own, by the same losses on them.
     """
 
     bits: int = 64
@@ -50,6 +51,7 @@ class DJSRHConfig:
     mu: float = 1.5
     within: float = 0.1
     sharpen: bool = True
+    nested: bool = False
 
     @classmethod
     def small(cls) -> DJSRHConfig:
@@ -88,10 +90,17 @@ class DJSRH(Method):
         target = config.mu * self._affinity(batch)
         steep = math.sqrt(moment.epoch + 1) if config.sharpen else 1.0
         image, text = (self.networks[view](batch[view].pooled, steep) for view in self.reads)
+
+        def rebuilt(first: Tensor, second: Tensor) -> Tensor:
+            def term(k: int) -> Tensor:
+                return (target - _cosines(first[:, :k], second[:, :k])).square().mean(1)
+
+            return over_lengths(config.bits, config.nested, term)
+
         return {
-            "across": (target - _cosines(image, text)).square().mean(1),
-            "image": config.within * (target - _cosines(image, image)).square().mean(1),
-            "text": config.within * (target - _cosines(text, text)).square().mean(1),
+            "across": rebuilt(image, text),
+            "image": config.within * rebuilt(image, image),
+            "text": config.within * rebuilt(text, text),
         }
 
     @torch.no_grad()

@@ -38,7 +38,7 @@ from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder, prepend
 from crossbit.nn.canonical import canonical_maps
-from crossbit.nn.hashing import HashHead, HashKind, itq
+from crossbit.nn.hashing import HashHead, HashKind, itq, nested_itq, over_lengths
 from crossbit.nn.losses import bit_balance, hinge, info_nce, inverse_temperature, quantisation, ramp, soft_margin
 from crossbit.nn.pooling import GPO, Pool, masked_max, masked_mean
 from crossbit.nn.standardise import Standardise
@@ -78,6 +78,7 @@ class FGCMHConfig:
         quantisation_weight: reached after the first third of training.
         balance_weight: of the bit balance.
         mean_negatives: share of training with the mean of the negatives instead of the hardest.
+        nested: let the first 16, 32, 64 ... bits be codes of their own, by the same losses on them.
     """
 
     bits: int = 128
@@ -103,6 +104,7 @@ class FGCMHConfig:
     quantisation_weight: float = 0.1
     balance_weight: float = 0.01
     mean_negatives: float = 0.05
+    nested: bool = False
 
     @classmethod
     def small(cls) -> FGCMHConfig:
@@ -186,8 +188,10 @@ class FGCMH(Method):
             linear.bias.zero_()  # type: ignore[operator, union-attr]
         if self.config.hash != "select":
             joined = torch.cat([F.normalize(self.summarise[view](rows[view])) for view in self.reads])
+            bits = self.config.bits
+            start = nested_itq(joined, bits) if self.config.nested else itq(joined, bits, bits // 2)
             for head in self.hash.values():
-                head.project.weight.copy_(itq(joined, self.config.bits, self.config.bits // 2).T)  # type: ignore[operator, union-attr]
+                head.project.weight.copy_(start.T)  # type: ignore[operator, union-attr]
                 head.project.bias.zero_()  # type: ignore[operator, union-attr]
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
@@ -206,9 +210,12 @@ class FGCMH(Method):
         image, text = self._global(batch["image"]), self._global(batch["text"])
         image_code, text_code = self.hash["image"](image), self.hash["text"](text)
         dense = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
-        code = image_code @ text_code.T / config.bits
+
+        def code(k: int) -> Tensor:
+            return self._rank("code", image_code[:, :k] @ text_code[:, :k].T / k, positives, batch, moment)
+
         return {
-            "code": self._rank("code", code, positives, batch, moment),
+            "code": over_lengths(config.bits, config.nested, code),
             "dense": config.dense_weight * self._rank("dense", dense, positives, batch, moment),
             "quantisation": config.quantisation_weight
             * ramp(moment.progress, 1 / 3)

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method, sign
-from crossbit.nn.hashing import HashNetwork
+from crossbit.nn.hashing import HashNetwork, over_lengths
 from crossbit.nn.losses import NEVER
 
 
@@ -45,6 +45,7 @@ class UCCHConfig:
         temperature: of the contrast, multiplied by the root of K.
         margin: of the ranking.
         softness: of its maximum; a small one counts the hardest negative alone.
+        nested: let the first 16, 32, 64 ... bits be codes of their own, by the same losses on them.
     """
 
     bits: int = 64
@@ -56,6 +57,7 @@ class UCCHConfig:
     temperature: float = 0.9
     margin: float = 0.2
     softness: float = 0.1
+    nested: bool = False
 
     @classmethod
     def small(cls) -> UCCHConfig:
@@ -102,8 +104,12 @@ class UCCH(Method):
         self._seen = (batch.pair, batch.item, image.detach(), text.detach())
         terms = {}
         if config.alpha < 1:
-            ranking = _soft_ranking(image @ text.T / config.bits, batch.positives(), config.margin, config.softness)
-            terms["ranking"] = (1 - config.alpha) * ranking
+            positives = batch.positives()
+
+            def ranking(k: int) -> Tensor:
+                return _soft_ranking(image[:, :k] @ text[:, :k].T / k, positives, config.margin, config.softness)
+
+            terms["ranking"] = (1 - config.alpha) * over_lengths(config.bits, config.nested, ranking)
         terms["contrast"] = config.alpha * self._contrast(batch, image, text)
         return terms
 
@@ -124,13 +130,18 @@ class UCCH(Method):
         others = torch.randint(len(self.bank), (min(self.config.negatives, len(self.bank)),), device=image.device)
         known = self.item_of[others]
         wrong = (known[None, :] >= 0) & (known[None, :] != batch.item[:, None])  # (B, M)
-        scale = 1 / (self.config.temperature * math.sqrt(self.config.bits))
-        total = torch.zeros(len(batch), device=image.device)
-        for code in (image, text):
-            positive = (code * own).sum(1, keepdim=True) * scale
-            negative = (code @ self.bank[others].T * scale).masked_fill(~wrong, NEVER)
-            total = total + torch.logsumexp(torch.cat([positive, negative], 1), 1) - positive.squeeze(1)
-        return total / 2
+        bank = self.bank[others]
+
+        def found(k: int) -> Tensor:
+            scale = 1 / (self.config.temperature * math.sqrt(k))
+            total = torch.zeros(len(batch), device=image.device)
+            for code in (image[:, :k], text[:, :k]):
+                positive = (code * own[:, :k]).sum(1, keepdim=True) * scale
+                negative = (code @ bank[:, :k].T * scale).masked_fill(~wrong, NEVER)
+                total = total + torch.logsumexp(torch.cat([positive, negative], 1), 1) - positive.squeeze(1)
+            return total / 2
+
+        return over_lengths(self.config.bits, self.config.nested, found)
 
     def _grow(self, count: int) -> None:
         """Make room; a loop that prepares the method never grows it afterwards."""

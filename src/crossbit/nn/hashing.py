@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from crossbit.codes.lengths import nested_lengths
 from crossbit.nn.standardise import Standardise
 
 HashKind = Literal["tanh", "ste", "select"]
@@ -75,6 +77,33 @@ class HashNetwork(nn.Module):
             out: Tensor = self.head(hidden)
             return out
         return torch.tanh(sharpness * torch.atanh(self.head(hidden).clamp(-1 + 1e-6, 1 - 1e-6)))
+
+
+def over_lengths(bits: int, nested: bool, term: Callable[[int], Tensor]) -> Tensor:
+    """Give the mean of a loss over the lengths at which a code is to be usable: the whole, and where it is nested each prefix.
+
+    Args:
+        bits: K.
+        nested: whether the first 16, 32, 64 ... bits are to be codes as well.
+        term: called with a length, gives the loss of the first so many bits.
+
+    Source: Matryoshka Representation Learning (Kusupati and others, NeurIPS 2022), equation 1 with even weights, on bits.
+    """
+    lengths = nested_lengths(bits) if nested else (bits,)
+    return torch.stack([term(length) for length in lengths]).mean(0)
+
+
+def nested_itq(rows: Float[Tensor, "N E"], bits: int, sweeps: int = 30, seed: int = 0) -> Float[Tensor, "E K"]:
+    """Give a projection whose prefixes are projections too: each length adds a rotation of as many directions as it adds bits.
+
+    Source: our addition.
+    """
+    blocks, start = [], 0
+    for stop in nested_lengths(bits):
+        wide = min(stop - start, rows.shape[1]) if start else max(1, stop // 2)
+        blocks.append(itq(rows, stop - start, wide, sweeps, seed + start))
+        start = stop
+    return torch.cat(blocks, 1)
 
 
 def itq(
