@@ -146,6 +146,7 @@ def evaluate(
         seeds=tuple(seeds),
         config=training,
         command=this_command() if command is None else command,
+        curves=measured.curves,
     )
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from crossbit.errors import MetricError, UsageError
 from crossbit.evaluation.protocols import Case, Family, Protocol, protocol_of
 from crossbit.metrics.blocks import standings_both_ways, standings_from_rows
-from crossbit.metrics.hashing import balls, mean_average_precision, mean_of_answerable, precision_within_radius
+from crossbit.metrics.hashing import (
+    Balls,
+    balls,
+    mean_average_precision,
+    mean_of_answerable,
+    precision_recall_curve,
+    precision_within_radius,
+)
 from crossbit.metrics.relevance import Relevant
 from crossbit.metrics.retrieval import (
     average_precision,
@@ -27,10 +34,17 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 CUTS = (1, 5, 10)
 MAP_CUTS = (50, 100, 500, 1000, 5000)
 TOP_N = (100, 500, 1000)
+TOP_CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 RADIUS = 2
+CURVE_POINTS = 64
+"""Radii of a curve that are kept, beside radius 0: of a long code every so many."""
 
 Metrics = dict[str, float]
 """Measure to value: recalls, precisions and MAPs in percent, ranks from 1."""
+
+Curves = dict[str, list[float]]
+"""Of the hashing family: `top_n` with `precision_at_top_n`; of codes also `radius` with `precision`, `recall` and `empty`,
+the means of what lies within each Hamming radius. Precision and recall in percent."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +89,12 @@ class Measured:
     """Hold measures by language and direction, and what each query got.
 
     `metrics[language][direction]` are the measures; `metrics[language]["both"]` holds rsum or the mean MAP; the language
-    "mean" is the mean over languages.
+    "mean" is the mean over languages. `curves[language][direction]` are those of the hashing family without folds.
     """
 
     metrics: Mapping[str, Mapping[str, Metrics]]
     answers: Mapping[str, Mapping[str, Answers]]
+    curves: Mapping[str, Mapping[str, Curves]] = field(default_factory=dict)
 
     @property
     def rsum(self) -> float:
@@ -150,12 +165,19 @@ def measure(
     """
     metrics: dict[str, dict[str, list[Metrics]]] = {}
     answers: dict[str, dict[str, list[Answers]]] = {}
+    curves: dict[str, dict[str, Curves]] = {}
     for case in cases:
         taken = _standings(case, images, texts) if asking is None else _asymmetric(case, asking, images, texts)
         for direction, found, items in zip(DIRECTIONS, taken, (case.images, case.text_item), strict=True):
             values = _recall(found.answerable()) if protocol.family == "recall" else _hashing(found, protocol)
-            if protocol.family == "hashing" and images.dtype == np.uint8:
-                values |= _within_radius(case, direction, images, texts, bits)
+            if protocol.family == "hashing":
+                line = _top_curve(found)
+                if images.dtype == np.uint8:
+                    counts = _balls(case, direction, images, texts, bits)
+                    values |= _within_radius(counts)
+                    line |= _radius_curve(counts)
+                if protocol.folds == 1:
+                    curves.setdefault(case.language, {})[direction] = line
             metrics.setdefault(case.language, {}).setdefault(direction, []).append(values)
             got = _answers(found, items, protocol.family)
             answers.setdefault(case.language, {}).setdefault(direction, []).append(got)
@@ -167,7 +189,7 @@ def measure(
     joined = {
         language: {direction: _join(folds) for direction, folds in sides.items()} for language, sides in answers.items()
     }
-    return Measured({**by_language, "mean": mean}, joined)
+    return Measured({**by_language, "mean": mean}, joined, curves)
 
 
 def _standings(case: Case, images: np.ndarray, texts: np.ndarray) -> tuple[Standings, Standings]:
@@ -218,13 +240,37 @@ def _hashing(found: Standings, protocol: Protocol) -> Metrics:
     return values | {"queries": float(len(found)), "queries_without_relevant": float(without)}
 
 
-def _within_radius(case: Case, direction: str, images: np.ndarray, texts: np.ndarray, bits: int | None) -> Metrics:
+def _balls(case: Case, direction: str, images: np.ndarray, texts: np.ndarray, bits: int | None) -> Balls:
     if direction == "image_to_text":
-        counts = balls(images[case.images], texts[case.text_gallery], case.image_to_text, bits=bits, radius=RADIUS)
-    else:
-        counts = balls(texts[case.texts], images[case.image_gallery], case.text_to_image, bits=bits, radius=RADIUS)
-    values, empty = precision_within_radius(counts, RADIUS)
+        return balls(images[case.images], texts[case.text_gallery], case.image_to_text, bits=bits)
+    return balls(texts[case.texts], images[case.image_gallery], case.text_to_image, bits=bits)
+
+
+def _within_radius(counts: Balls) -> Metrics:
+    values, empty = precision_within_radius(counts, min(RADIUS, counts.retrieved.shape[1] - 1))
     return {f"precision_within_radius_{RADIUS}": 100 * float(values.mean()), "empty_balls": float(empty.sum())}
+
+
+def _top_curve(found: Standings) -> Curves:
+    """Give the mean precision of the first N answers, of queries that something answers."""
+    asked = found.answerable()
+    cuts = [n for n in TOP_CURVE if n <= found.gallery]
+    values = [100 * float(precision_at_n(asked, n).mean()) for n in cuts]
+    return {"top_n": [float(n) for n in cuts], "precision_at_top_n": values}
+
+
+def _radius_curve(counts: Balls) -> Curves:
+    """Give precision and recall over Hamming radii, of queries that something answers."""
+    asked = counts.totals > 0
+    curve = precision_recall_curve(Balls(counts.retrieved[asked], counts.relevant[asked], counts.totals[asked]))
+    last = len(curve.radius) - 1
+    kept = np.unique(np.linspace(0, last, min(last, CURVE_POINTS) + 1).round().astype(np.int64))
+    return {
+        "radius": curve.radius[kept].astype(float).tolist(),
+        "precision": (100 * curve.precision[kept]).tolist(),
+        "recall": (100 * curve.recall[kept]).tolist(),
+        "empty": curve.empty[kept].astype(float).tolist(),
+    }
 
 
 def _answers(found: Standings, items: np.ndarray, family: Family) -> Answers:

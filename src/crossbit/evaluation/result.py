@@ -21,7 +21,7 @@ import numpy as np
 from crossbit import __version__
 from crossbit.errors import DataError, MetricError, UsageError
 from crossbit.evaluation.machine import machine
-from crossbit.evaluation.measure import CUTS, DIRECTIONS, Answers, Measured, Metrics
+from crossbit.evaluation.measure import CUTS, DIRECTIONS, Answers, Curves, Measured, Metrics
 from crossbit.metrics.significance import Run, Term
 
 FORMAT = 1
@@ -52,6 +52,7 @@ class Result:
         config: the settings of training, as far as they are known.
         command: what was typed.
         ties: how ties were counted; always the expectation.
+        curves: by language and direction, of the hashing family; see `measure.Curves`.
     """
 
     system: str
@@ -67,6 +68,7 @@ class Result:
     date: str = field(default_factory=now)
     version: str = __version__
     ties: str = "expected"
+    curves: Mapping[str, Mapping[str, Curves]] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -158,6 +160,15 @@ class Result:
             for language, sides in self.metrics.items()
         }
         text = json.dumps(record, ensure_ascii=False, indent=1)
+        if self.curves:
+            rounded = {
+                language: {
+                    side: {name: [round(value, 4) for value in line] for name, line in lines.items()}
+                    for side, lines in sides.items()
+                }
+                for language, sides in self.curves.items()
+            }
+            text = text.removesuffix("\n}") + f',\n "curves": {json.dumps(rounded, separators=(",", ":"))}\n}}'
         queries = [
             f"  {json.dumps(language)}: {{\n"
             + ",\n".join(f"   {json.dumps(side)}: {_answers_to_json(got)}" for side, got in sides.items())
@@ -190,7 +201,8 @@ class Result:
                 for language, sides in record["per_query"].items()
             }
             plain = {name: record[name] for name in _PLAIN if name != "seeds"}
-            return cls(metrics=record["metrics"], answers=answers, seeds=tuple(record["seeds"]), **plain)
+            seeds, curves = tuple(record["seeds"]), dict(record.get("curves", {}))
+            return cls(metrics=record["metrics"], answers=answers, seeds=seeds, curves=curves, **plain)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: damaged result file ({type(error).__name__}: {error})") from error
 
