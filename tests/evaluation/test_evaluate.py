@@ -12,7 +12,7 @@ import pytest
 
 from crossbit.codes import hamming_distances, pack
 from crossbit.encoders.base import EncoderCard
-from crossbit.errors import AbilityError, ManifestError, UsageError
+from crossbit.errors import AbilityError, UsageError
 from crossbit.evaluation import evaluate, evaluate_rows, protocol_of
 from crossbit.features import Features, Modality
 from crossbit.media.write import write_png

@@ -2,6 +2,8 @@
 
     text -> words (crossbit/words.py) -> tokens (N, L, 3): the bytes of each word's number
                                       -> pooled (N, 3): their mean, which says little
+
+Nothing is learned here and nothing is loaded; what a word means is the method's affair.
 """
 
 from __future__ import annotations
