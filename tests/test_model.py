@@ -176,7 +176,7 @@ def _flip(path: Path) -> None:
 
 
 def test_a_missing_model_and_method_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="neither a folder nor one of conse"):
+    with pytest.raises(ConfigError, match="neither a folder nor one of base, conse"):
         Model.from_pretrained(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no method 'fgmch'") as caught:
         method_class("fgmch")

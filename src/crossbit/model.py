@@ -84,7 +84,7 @@ class Model:
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Model:
-        """Load a model: "conse", "clip:NAME", "siglip:NAME", or the folder of a trained one.
+        """Load a model: "base", "conse", "clip:NAME", "siglip:NAME", or the folder of a trained one.
 
         Raises:
             ConfigError: there is no such model.
@@ -92,12 +92,19 @@ class Model:
             FingerprintError: an encoder is not the one that the model was trained on.
         """
         text = os.fspath(name)
+        if text == "base":
+            return base_model()
         if text == "conse":
             return _conse()
         kind, _, rest = text.partition(":")
         if kind in ("clip", "siglip") and rest and not Path(text).exists():
             return _dual(kind, rest)
         return cls.load(Path(text))
+
+    @classmethod
+    def default(cls) -> Model:
+        """Load the model that `index` uses when none is named: "base", or "conse" where its text encoder has no package."""
+        return cls.from_pretrained(default_model())
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:
@@ -531,9 +538,62 @@ def _picture(item: Media, edge: int | None) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _check_texts(texts: Sequence[str]) -> None:
+    """Refuse what is no text; an empty one is read like any other, and a model that knows doubt gives it a low score."""
     for place, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise UsageError(f"text {place} is {text!r}, expected at least one word")
+        if not isinstance(text, str):
+            raise UsageError(f"text {place} is {text!r}, expected a string")
+
+
+def default_model() -> str:
+    """Name the model to use when none is named."""
+    from crossbit.encoders import default_text
+
+    return "base" if default_text() == "e5-small" else "conse"
+
+
+def base_model(heads: Path | None = None) -> Model:
+    """Give the model `base`, whose heads come with the package; the first use writes its folder into the cache.
+
+    Args:
+        heads: a folder that `crossbit train base` wrote, in place of the package's.
+
+    Raises:
+        ModelError: the heads are damaged.
+        FingerprintError: an encoder is not the one that they were trained on.
+    """
+    from crossbit.data import base
+
+    card = base.read_card(heads)
+    marks = [load_encoder(name).describe().fingerprint for name in card["encoders"].values()]
+    place = heads or base.heads_file().parent
+    if not (place / base.HEADS).is_file():
+        raise ModelError(f"{place / base.HEADS}: missing, expected the heads of the model `base`", "reinstall crossbit")
+    known = [*marks, sha256_of(place / base.HEADS), sha256_of(place / base.CARD), _recipe_of("nested")]
+    folder = cache_dir() / "models" / f"base-{hashlib.sha256(chr(10).join(known).encode()).hexdigest()[:16]}"
+    if not folder.exists():
+        method = _base_method(card, base.read_heads(place / base.HEADS))
+        made = Model.from_method(
+            method, card["method"], card["encoders"], name="base", sees=card["sees"], training=card["training"]
+        )
+        made.save_pretrained(folder)
+    return Model.load(folder)
+
+
+def _base_method(card: Mapping[str, Any], heads: Mapping[str, np.ndarray]) -> Method:
+    """Put the heads together with the classifier, which lies in the image encoder's package."""
+    import torch
+
+    from crossbit.encoders.image import classifier
+    from crossbit.methods.nested import Nested, NestedConfig
+
+    try:
+        dims = {view: (int(width[0]), int(width[1])) for view, width in card["dims"].items()}
+        method = Nested(NestedConfig(**card["config"]), dims)
+        state = {**heads, **dict(zip(("weight", "bias"), classifier(), strict=True))}
+        method.load_state_dict({name: torch.from_numpy(np.array(value, np.float32)) for name, value in state.items()})
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"base: the heads do not fit their card ({error})", "reinstall crossbit") from error
+    return method.eval()
 
 
 CONSE_SEES = (
@@ -547,7 +607,7 @@ def _conse() -> Model:
 
     encoders = {"image": "efficientnet-lite0", "text": default_text()}
     marks = [load_encoder(name).describe().fingerprint for name in encoders.values()]
-    key = hashlib.sha256("\n".join([*marks, _recipe_of_conse()]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([*marks, _recipe_of("conse")]).encode()).hexdigest()[:16]
     folder = cache_dir() / "models" / f"conse-{key}"
     if not folder.exists():
         from crossbit.methods.conse import build
@@ -557,12 +617,13 @@ def _conse() -> Model:
     return Model.load(folder)
 
 
-def _recipe_of_conse() -> str:
+def _recipe_of(key: str) -> str:
+    """Hash a method's source file: what it makes lies in the cache under a key that follows it."""
     from importlib.util import find_spec
 
-    spec = find_spec("crossbit.methods.conse")
+    spec = find_spec(f"crossbit.methods.{key}")
     if spec is None or spec.origin is None:
-        raise ModelError("conse: its source file cannot be found, so its cache has no key", "reinstall crossbit")
+        raise ModelError(f"{key}: its source file cannot be found, so its cache has no key", "reinstall crossbit")
     return sha256_of(Path(spec.origin))
 
 

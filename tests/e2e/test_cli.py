@@ -73,7 +73,7 @@ def test_search_by_picture_finds_the_picture(folder: Path) -> None:
 def test_json_has_everything_of_a_hit(folder: Path) -> None:
     found = json.loads(crossbit("search", "a red guitar", "-n", "1", "-c", folder, "--json").out)
     (hit,) = found["hits"]
-    assert found["model"] == "conse"
+    assert found["model"] == "base"
     assert (hit["rank"], hit["path"], hit["captions"]) == (1, str(folder / "red.png"), ["a red guitar"])
     assert hit["metadata"]["year"] == 2019
 
@@ -111,7 +111,7 @@ def test_collection_verbs(folder: Path, tmp_path: Path) -> None:
         Image.new("RGB", (8, 8), (len(name) * 9, ord(name), 0)).save(tmp_path / f"{name}.png")
     assert crossbit("index", tmp_path, "-c", tmp_path / "kept").code == 0
     info = json.loads(crossbit("collection", "info", tmp_path / "kept", "--json").out)
-    assert (info["items"], info["model"], info["quarantined"]) == (2, "conse", 0)
+    assert (info["items"], info["model"], info["quarantined"]) == (2, "base", 0)
     assert json.loads(crossbit("collection", "verify", tmp_path / "kept", "--json").out)["ok"] is True
     assert json.loads(crossbit("collection", "quarantine", tmp_path / "kept", "--json").out) == []
     assert crossbit("collection", "delete", tmp_path / "a.png", "-c", tmp_path / "kept").out == "1 picture taken out\n"

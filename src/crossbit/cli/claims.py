@@ -280,13 +280,22 @@ def bench_claims(
     """
     from crossbit.evaluation.claims import write_claims
 
-    if system not in CLAIMS:
-        raise ConfigError(f"no claims of {system!r}, there are {sorted(CLAIMS)}")
+    if system not in CLAIMS and system not in ("base", "rcar"):
+        raise ConfigError(f"no claims of {system!r}, there are {sorted([*CLAIMS, 'base', 'rcar'])}")
     if not seeds:
         raise UsageError("seeds: none, expected at least one")
-    paper, measure = CLAIMS[system]
     command = f"crossbit bench claims --system {system}" + (
         "" if tuple(seeds) == SEEDS else f" --seeds {','.join(map(str, seeds))}"
     )
+    if system == "base":
+        from crossbit.cli.claims_base import PAPER, base_claims
+
+        return write_claims(system, PAPER, base_claims(runs, results, command, seeds), results / "claims")
+    if system == "rcar":  # trained and measured on other data, under noise
+        from crossbit.cli.rcar_bench import RcarBench
+        from crossbit.cli.rcar_claims import bench_rcar
+
+        return bench_rcar(RcarBench(runs, results, command), seeds, results / "claims")
+    paper, measure = CLAIMS[system]
     benches = [Bench(name, runs, results, command) for name in ("openmoji", "openmoji-each")]
     return write_claims(system, paper, measure(benches[0], benches[1], seeds), results / "claims")

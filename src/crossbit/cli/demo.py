@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from crossbit.cli.demo_photographs import Asked, ask_photographs, lines
+from crossbit.cli.demo_photographs import sections as sections_of
 from crossbit.cli.show import printable, say, table_out
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ def demo(
         collection = _indexed(model_folder, manifest, output / "collection")
     with clock("ask"):
         asked = [(question, collection.search(question.words, k=ANSWERS)) for question in QUESTIONS]
+    with clock("photographs"):
+        photographs = ask_photographs(output / "photographs", ANSWERS)
     say("")
     table_out(header, rows, right=range(1, len(header)))
     say("")
@@ -74,7 +78,10 @@ def demo(
         ("question", "language", "answers, best first"), [_line(question, hits, names) for question, hits in asked]
     )
     say("[asked for]  * never seen in training  (new) " + NEW)
-    page = _page(output / "answers.html", header, rows, asked, names)
+    if photographs is not None:
+        say(f"\nphotographs, by the model `{photographs[0]}`, which was not trained here and saw none of them:")
+        table_out(("question", "language", "answers, best first"), lines(photographs[1]))
+    page = _page(output / "answers.html", header, rows, asked, names, photographs[1] if photographs else [])
     say(f"\n{clock}")
     say(f"page with the pictures: {printable(page)}\n")
     say("try next:")
@@ -189,7 +196,7 @@ def _line(question: Question, hits: list[Any], names: dict[str, Any]) -> tuple[s
     return f"{question.words} = {question.meaning}", question.language + mark, ", ".join(found)
 
 
-def _page(path: Path, header: Any, rows: Any, asked: Any, names: dict[str, Any]) -> Path:
+def _page(path: Path, header: Any, rows: Any, asked: Any, names: dict[str, Any], photographs: list[Asked]) -> Path:
     from crossbit.cli.sheet import Answer, Section, SheetTable, write_sheet
     from crossbit.data.picto.openmoji import ATTRIBUTION, LANGUAGES
 
@@ -216,4 +223,6 @@ def _page(path: Path, header: Any, rows: Any, asked: Any, names: dict[str, Any])
         "On drawings of things that training never showed", header, rows, note="R@K in percent, text to image."
     )
     lead = "Drawings found by words: a model that learned seven in ten of them by their names in 14 languages, on this machine."
-    return write_sheet(path, "crossbit demo", sections, tables=[table], lead=lead, foot=ATTRIBUTION)
+    sections += sections_of(photographs)
+    foot = ATTRIBUTION + (" Photographs: Tux Paint stamps, GPL-2.0-or-later." if photographs else "")
+    return write_sheet(path, "crossbit demo", sections, tables=[table], lead=lead, foot=foot)

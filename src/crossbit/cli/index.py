@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from crossbit.search.collection import Collection
     from crossbit.search.records import SyncReport
 
-DEFAULT_MODEL = "conse"
 NAMED = 3
 """How many broken files the summary names; `crossbit collection quarantine` has all."""
 
@@ -22,7 +21,7 @@ NAMED = 3
 def index(
     folder: Path = typer.Argument(..., metavar="FOLDER", help="The folder of pictures, with everything below it."),
     model: str = typer.Option(
-        None, "--model", "-m", metavar="NAME", help="conse, clip:NAME, or the folder of a model."
+        None, "--model", "-m", metavar="NAME", help="base, conse, clip:NAME, or the folder of a model."
     ),
     collection: Path = typer.Option(
         None, "--collection", "-c", metavar="FOLDER", help="Where the collection lies; else `.crossbit` in the folder."
@@ -68,7 +67,8 @@ def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool, bi
         opened = Collection.open(place, model)
         if bits not in (None, opened.meta.bits):
             raise UsageError(
-                f"{printable(place)}: keeps codes of {opened.meta.bits} bits, asked for {bits}", "index anew: `--rebuild`"
+                f"{printable(place)}: keeps codes of {opened.meta.bits} bits, asked for {bits}",
+                "index anew: `--rebuild`",
             )
         return opened
     if not walk(folder, skip=[place]).pictures:
@@ -86,7 +86,9 @@ def _model_before(place: Path) -> str:
     try:
         return read_meta(place).reference
     except CollectionError:  # there is none, or it is damaged, which is a reason to rebuild it
-        return DEFAULT_MODEL
+        from crossbit.model import default_model
+
+        return default_model()
 
 
 def _nothing_below(folder: Path) -> None:

@@ -31,7 +31,15 @@ def train(
     resume: bool = typer.Option(False, "--resume", help="Go on after the last whole epoch, to the very same weights."),
     json: bool = typer.Option(False, "--json", help="Print the outcome as JSON."),
 ) -> None:
-    """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop."""
+    """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop.
+
+    `crossbit train base` makes the heads of the default model again, from what picto holds of permissively licensed parts.
+    """
+    if words == ["base"]:
+        from crossbit.cli.base import run as train_base
+
+        typer.echo(printable(train_base(output, seed)))
+        return
     from crossbit.cli.data import open_data
     from crossbit.cli.fit import default_encoders, fit
     from crossbit.cli.run import FILE, check_folder, noise_of, read_run, resolve_run, resolved
