@@ -1,0 +1,396 @@
+"""`vse_fusion`: a visual semantic embedding with an alignment module and a multimodal fusion encoder.
+
+"Adequate alignment and interaction for cross-modal retrieval", Wang, Meng, Liu, Wu; Virtual Reality & Intelligent Hardware
+5(6), 2023.
+
+    tokens (B, L, D) -> h: standardise, Linear, residual MLP (B, L, E) = locals -> g: GPO -> unit (B, E) = embedding
+    momentum copies of h and g -> keys for two queues of past items
+    fusion h_f: [first], image, text (and in one reading all their locals) -> transformer -> match or not
+    L = hinge + itc + ims + lmi + itm
+    hinge  embeddings of the batch, hardest negative
+    itc    image against momentum texts of batch and queue, and the reverse, soft targets     alignment across modalities
+    ims    image against momentum images, text against momentum texts                         separability within one
+    lmi    each item's embedding against its own locals and those of the others               global and local agree
+    itm    fusion tells a pair from two mined wrong ones
+
+From the paper (abstract and the figure of its news release): GPO aggregators, momentum encoders that supply negatives, the
+three alignment objectives by these names, a fusion encoder over aggregated features at the end.
+Our reconstruction: everything else, after TCL and ALBEF (queues, soft targets, mined negatives, projections), with weights of 1
+and 0.2 for the hinge; frozen word features; `fusion_input` holds both readings of what the fusion encoder sees. Embeddings are
+indexed, `score` re-ranks.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbit.batch import Batch, Encoded, Moment, Views
+from crossbit.methods.base import Method
+from crossbit.nn.attention import Encoder
+from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.losses import NEVER, hinge, inverse_temperature, ramp, soft_margin
+from crossbit.nn.pooling import GPO
+from crossbit.nn.standardise import Standardise
+
+_PAIRS = 4096
+"""Pairs that the fusion encoder scores at a time."""
+
+
+@dataclass(frozen=True)
+class VSEFusionConfig:
+    """Settings of the method; sizes are our reconstruction.
+
+    Args:
+        width: E of locals and embeddings.
+        hidden: width inside the residual MLP of the regions.
+        projection: width in which itc, ims and lmi compare.
+        drop: share of regions and words that training leaves out.
+        dropout: on the channels of the inputs, and inside the fusion encoder.
+        margin: of the hinge.
+        mean_negatives: share of training that uses the mean of the negatives before the hardest.
+        momentum: share of the old weights in the momentum copies.
+        queue: past items that are kept as negatives; never more than a quarter of the training captions.
+        soft_targets: share of the momentum copies' own belief in the targets of itc, reached after the first tenth.
+        hinge_weight: weight of the hinge.
+        itc_weight: weight of the contrast across modalities; 0 leaves it out.
+        ims_weight: weight of the separability within one; 0 leaves it out.
+        lmi_weight: weight of global against local; 0 leaves it out.
+        itm_weight: weight of the fusion encoder's task; 0 leaves it out, and `score` is then the cosine.
+        fusion_input: "global" sees the two embeddings, "tokens" all locals as well.
+        fusion_layers: of the fusion encoder.
+        fusion_heads: of its attention.
+        cosine_share: how much of the cosine `score` adds to the probability of a match.
+    """
+
+    width: int = 1024
+    hidden: int = 512
+    projection: int = 256
+    drop: float = 0.2
+    dropout: float = 0.1
+    margin: float = 0.2
+    mean_negatives: float = 0.04
+    momentum: float = 0.995
+    queue: int = 4096
+    soft_targets: float = 0.4
+    hinge_weight: float = 0.2
+    itc_weight: float = 1.0
+    ims_weight: float = 1.0
+    lmi_weight: float = 1.0
+    itm_weight: float = 1.0
+    fusion_input: Literal["global", "tokens"] = "tokens"
+    fusion_layers: int = 2
+    fusion_heads: int = 8
+    cosine_share: float = 0.5
+
+    @classmethod
+    def small(cls) -> VSEFusionConfig:
+        """Give the setting for two cores and a few thousand pairs."""
+        return cls(
+            width=256,
+            hidden=128,
+            projection=128,
+            dropout=0.2,
+            mean_negatives=0.1,
+            queue=1024,
+            fusion_input="global",
+            fusion_heads=4,
+        )
+
+
+class _Tower(nn.Module):
+    """h and g of one modality: locals and their pooled vector."""
+
+    def __init__(self, width_in: int, config: VSEFusionConfig, residual: bool) -> None:
+        super().__init__()
+        self.standardise = Standardise(width_in)
+        self.project = nn.Linear(width_in, config.width)
+        hidden = config.hidden if residual else 0
+        self.residual = nn.Sequential(
+            *((nn.Linear(width_in, hidden), nn.ReLU(), nn.Linear(hidden, config.width)) if hidden else ())
+        )
+        self.gpo = GPO()
+        self.dropout = config.dropout
+
+    def forward(
+        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
+    ) -> tuple[Float[Tensor, "B L E"], Float[Tensor, "B E"]]:
+        x = self.standardise(tokens)
+        if self.training and self.dropout:  # the same channels of all tokens of an item
+            x = x * F.dropout(torch.ones_like(x[:, :1]), self.dropout)
+        local = self.project(x)
+        if len(self.residual):
+            local = local + self.residual(x)
+        return local, F.normalize(self.gpo(local, mask), dim=-1)
+
+
+class VSEFusion(Method):
+    """One model, two uses; abilities: embeds, scores, aligns."""
+
+    Config = VSEFusionConfig
+    reads: ClassVar[tuple[str, ...]] = ("image", "text")
+
+    queue_item: Tensor
+    queue_filled: Tensor
+    queue_room: Tensor
+
+    def __init__(self, config: VSEFusionConfig, dims: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__(config, dims)
+        self.config: VSEFusionConfig = config
+        self.towers = nn.ModuleDict({v: _Tower(dims[v][0], config, v == "image") for v in self.reads})
+        uses = [use for use in ("itc", "ims", "lmi") if getattr(config, f"{use}_weight")]
+        self.heads = nn.ModuleDict(
+            {f"{use}_{view}": nn.Linear(config.width, config.projection) for use in uses for view in self.reads}
+        )
+        if uses:
+            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.old = nn.ModuleDict()
+        if config.itc_weight or config.ims_weight:
+            kept = {f"tower_{view}": self.towers[view] for view in self.reads}
+            kept |= {name: head for name, head in self.heads.items() if not name.startswith("lmi")}
+            self.old = nn.ModuleDict({name: copy.deepcopy(module) for name, module in kept.items()})
+            self.old.requires_grad_(False)
+        for use in ("itc", "ims"):
+            for view in self.reads if use in uses else ():
+                self.register_buffer(f"queue_{use}_{view}", torch.zeros(config.queue, config.projection))
+        self.register_buffer("queue_item", torch.full((config.queue,), -1))
+        self.register_buffer(
+            "queue_filled", torch.zeros((), dtype=torch.long)
+        )  # ever written: its place is the remainder
+        self.register_buffer("queue_room", torch.tensor(config.queue))
+        self._keys: dict[str, Tensor] = {}
+        if config.itm_weight:
+            self.first = nn.Parameter(torch.randn(config.width) * 0.02)
+            self.kinds = nn.Parameter(torch.randn(2, config.width) * 0.02)
+            self.fusion = Encoder(
+                config.width,
+                config.fusion_layers,
+                config.fusion_heads,
+                2 * config.width,
+                config.dropout,
+                norm_first=True,
+            )
+            self.match = nn.Linear(config.width, 2)
+
+    def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
+        """Learn mean and spread of the tokens, start the momentum copies, and keep the queue shorter than the data."""
+        for view in self.reads:
+            self.towers[view].standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator, union-attr]
+        for name, module in self.old.items():
+            module.load_state_dict(self._young(name).state_dict())
+        self.queue_room.fill_(max(1, min(self.config.queue, len(captions) // 4)))
+
+    def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
+        """Give the pooled vector, of unit length."""
+        (view,) = views
+        found: Tensor = self.towers[view.modality](view.tokens, view.mask)[1]
+        return found
+
+    def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
+        """Give the probability of a match by the fusion encoder, and a share of the cosine."""
+        (query,), (item,) = queries, items
+        if query.modality == "image":
+            return self.score(items, queries).T
+        words, text = self.towers["text"](query.tokens, query.mask)
+        regions, image = self.towers["image"](item.tokens, item.mask)
+        cosines: Tensor = text @ image.T
+        if not self.config.itm_weight:
+            return cosines
+        rows, columns = (
+            part.reshape(-1) for part in torch.meshgrid(*(torch.arange(n) for n in cosines.shape), indexing="ij")
+        )
+        found = []
+        for at in range(0, len(rows), _PAIRS):
+            t, v = rows[at : at + _PAIRS], columns[at : at + _PAIRS]
+            logits = self._fused((regions[v], item.mask[v], image[v]), (words[t], query.mask[t], text[t]))
+            found.append(logits.softmax(1)[:, 1])
+        matched = torch.cat(found).reshape(cosines.shape) if found else cosines
+        return matched + self.config.cosine_share * cosines
+
+    def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
+        """Give the softmax over the locals of `b` of their cosine with each local of `a`, pair by pair."""
+        first, second = (F.normalize(self.towers[view.modality](view.tokens, view.mask)[0], dim=-1) for view in (a, b))
+        scores = (first @ second.transpose(1, 2) * 10.0).masked_fill(~b.mask[:, None], NEVER)
+        return scores.softmax(2) * b.mask[:, None] * a.mask[:, :, None]
+
+    def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Give hinge, itc, ims, lmi and itm, as far as they have a weight."""
+        config, positives = self.config, batch.positives()
+        views = {view: batch[view] for view in self.reads}
+        if self.training and config.drop:
+            views = {name: replace(view, mask=drop_tokens(view.mask, config.drop)) for name, view in views.items()}
+        local, pooled = {}, {}
+        for name, view in views.items():
+            local[name], pooled[name] = self.towers[name](view.tokens, view.mask)
+        similarity = pooled["image"] @ pooled["text"].T
+        margin: float | Tensor = config.margin
+        if batch.correspondence is not None:
+            margin = soft_margin(config.margin, batch.correspondence)
+        hardest = moment.progress >= config.mean_negatives
+        terms = {"hinge": config.hinge_weight * hinge(similarity, positives, margin, hardest)}
+        keys = self._momentum_keys(batch)
+        if config.itc_weight:
+            soft = config.soft_targets * ramp(moment.progress, 0.1)
+            terms["itc"] = config.itc_weight * self._across(pooled, keys, batch, soft)
+        if config.ims_weight:
+            terms["ims"] = config.ims_weight * self._within(pooled, keys, batch)
+        if config.lmi_weight:
+            terms["lmi"] = config.lmi_weight * self._locals(pooled, local, views, positives)
+        if config.itm_weight:
+            terms["itm"] = config.itm_weight * self._matching(pooled, local, views, similarity, positives)
+        self._keys = {**{name: key.detach() for name, key in keys.items()}, "item": batch.item} if keys else {}
+        return terms
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the momentum copies towards the weights, and put the last keys into the queues."""
+        for name, module in self.old.items():
+            for weight, moved in zip(module.parameters(), self._young(name).parameters(), strict=True):
+                weight.lerp_(moved, 1 - self.config.momentum)
+            for kept, fresh in zip(module.buffers(), self._young(name).buffers(), strict=True):
+                kept.copy_(fresh)
+        if not self._keys:
+            return
+        room, item = int(self.queue_room), self._keys.pop("item")
+        item = item[-room:]
+        places = (int(self.queue_filled) + torch.arange(len(item), device=item.device)) % room
+        self.queue_item[places] = item
+        for name, key in self._keys.items():
+            getattr(self, f"queue_{name}")[places] = key[-room:]
+        self.queue_filled += len(item)
+        self._keys = {}
+
+    # ---- the terms
+
+    def _young(self, name: str) -> nn.Module:
+        return self.towers[name.removeprefix("tower_")] if name.startswith("tower_") else self.heads[name]
+
+    @torch.no_grad()
+    def _momentum_keys(self, batch: Batch) -> dict[str, Float[Tensor, "B P"]]:
+        """Give the projected momentum embeddings, without dropout so that keys are the same whenever they are made."""
+        if not len(self.old):
+            return {}
+        self.old.eval()
+        keys = {}
+        for view in self.reads:
+            pooled = self.old[f"tower_{view}"](batch[view].tokens, batch[view].mask)[1]
+            for use in ("itc", "ims"):
+                if f"{use}_{view}" in self.old:
+                    keys[f"{use}_{view}"] = F.normalize(self.old[f"{use}_{view}"](pooled), dim=-1)
+        return keys
+
+    def _against(self, name: str, query: Tensor, key: Tensor, batch: Batch) -> Float[Tensor, "B M"]:
+        """Give logits of each query against the keys of the batch and of the queue; other views of its item never count."""
+        queue: Tensor = getattr(self, f"queue_{name}")
+        keys, items = torch.cat([key, queue]), torch.cat([batch.item, self.queue_item])
+        same = (items[None, :] == batch.item[:, None]) | (items < 0)[None, :]
+        same[:, : len(key)] &= ~torch.eye(len(key), dtype=torch.bool, device=key.device)
+        return (query @ keys.T * inverse_temperature(self.log_scale)).masked_fill(same, NEVER)
+
+    def _across(self, pooled: Mapping[str, Tensor], keys: Mapping[str, Tensor], batch: Batch, soft: float) -> Tensor:
+        total = torch.zeros(len(batch), device=batch.item.device)
+        for view, other in (("image", "text"), ("text", "image")):
+            query = F.normalize(self.heads[f"itc_{view}"](pooled[view]), dim=-1)
+            logits = self._against(f"itc_{other}", query, keys[f"itc_{other}"], batch)
+            with torch.no_grad():
+                believed = self._against(f"itc_{other}", keys[f"itc_{view}"], keys[f"itc_{other}"], batch).softmax(1)
+                own = F.one_hot(torch.arange(len(batch), device=logits.device), logits.shape[1]).to(believed)
+                target = soft * believed + (1 - soft) * own
+            total = total - (target * logits.log_softmax(1)).sum(1)
+        return total / 2
+
+    def _within(self, pooled: Mapping[str, Tensor], keys: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        total = torch.zeros(len(batch), device=batch.item.device)
+        for view in self.reads:
+            query = F.normalize(self.heads[f"ims_{view}"](pooled[view]), dim=-1)
+            logits = self._against(f"ims_{view}", query, keys[f"ims_{view}"], batch)
+            total = total - logits.log_softmax(1).diagonal()
+        return total / 2
+
+    def _locals(
+        self,
+        pooled: Mapping[str, Tensor],
+        local: Mapping[str, Tensor],
+        views: Mapping[str, Encoded],
+        positives: Bool[Tensor, "B B"],
+    ) -> Tensor:
+        total = torch.zeros(len(positives), device=positives.device)
+        for view in self.reads:
+            whole = F.normalize(self.heads[f"lmi_{view}"](pooled[view]), dim=-1)
+            parts = F.normalize(self.heads[f"lmi_{view}"](local[view]), dim=-1)
+            total = total + global_to_local(
+                whole, parts, views[view].mask, positives, inverse_temperature(self.log_scale)
+            )
+        return total / 2
+
+    def _matching(
+        self,
+        pooled: Mapping[str, Tensor],
+        local: Mapping[str, Tensor],
+        views: Mapping[str, Encoded],
+        similarity: Float[Tensor, "B B"],
+        positives: Bool[Tensor, "B B"],
+    ) -> Tensor:
+        rows = torch.arange(len(similarity), device=similarity.device)
+        if bool(positives.all()):  # one item fills the batch: there is no wrong pair to mine
+            return torch.zeros(len(rows), device=rows.device) * similarity.diagonal()
+        with torch.no_grad():
+            wrong_text, wrong_image = (mined(scores, positives) for scores in (similarity, similarity.T))
+        image, text = torch.cat([rows, rows, wrong_image]), torch.cat([rows, wrong_text, rows])
+        logits = self._fused(
+            (local["image"][image], views["image"].mask[image], pooled["image"][image]),
+            (local["text"][text], views["text"].mask[text], pooled["text"][text]),
+        )
+        truth = torch.cat([torch.ones_like(rows), torch.zeros_like(rows), torch.zeros_like(rows)])
+        return F.cross_entropy(logits, truth, reduction="none").reshape(3, -1).mean(0)
+
+    def _fused(self, image: tuple[Tensor, Tensor, Tensor], text: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "B 2"]:
+        """Give the logits of no match and match."""
+        count = len(image[2])
+        scale = self.config.width**0.5  # unit vectors have tiny entries beside the learned ones
+        parts: list[Tensor] = [self.first.expand(count, 1, -1)]
+        masks = [torch.ones(count, 3, dtype=torch.bool, device=image[2].device)]
+        parts += [
+            scale * pooled[:, None] + kind for (_, _, pooled), kind in zip((image, text), self.kinds, strict=True)
+        ]
+        if self.config.fusion_input == "tokens":
+            for (local, mask, _), kind in zip((image, text), self.kinds, strict=True):
+                parts.append(scale * F.normalize(local, dim=-1) + kind)
+                masks.append(mask)
+        fused: Tensor = self.match(self.fusion(torch.cat(parts, 1), torch.cat(masks, 1), 1)[:, 0])
+        return fused
+
+
+def mined(similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"]) -> Tensor:
+    """Draw for each row a wrong column, a more similar one more often; a row without any takes the next column."""
+    weight = (similarity / 0.07).masked_fill(positives, -math.inf).softmax(1)
+    none = positives.all(1)
+    weight[none] = torch.roll(torch.eye(len(weight), device=weight.device), 1, 1)[none]
+    return torch.multinomial(weight, 1).squeeze(1)
+
+
+def global_to_local(
+    whole: Float[Tensor, "B P"],
+    parts: Float[Tensor, "B L P"],
+    mask: Bool[Tensor, "B L"],
+    positives: Bool[Tensor, "B B"],
+    scale: float | Tensor,
+) -> Float[Tensor, " B"]:
+    """Let each vector find its own parts among the parts of all other items; the mean over its real parts.
+
+    Source: local mutual information of TCL (Yang and others, CVPR 2022), equation 6, with other views of one item left out.
+    """
+    scores = torch.einsum("bp,clp->bcl", whole, parts) * scale
+    scores = scores.masked_fill(~mask[None], NEVER)
+    own = scores[torch.arange(len(whole)), torch.arange(len(whole))]  # (B, L)
+    others = torch.logsumexp(scores.masked_fill(positives[..., None], NEVER).flatten(1), 1)
+    lost = torch.logaddexp(own, others[:, None]) - own
+    return (lost * mask).sum(1) / mask.sum(1).clamp(min=1)
