@@ -1,8 +1,8 @@
 """Joined peers: copies of one method that were trained side by side, used as one method.
 
 Their embeddings stand side by side, divided by the root of their number: the dot product of two such rows is exactly the mean
-of the peers' cosines, and the rows can be indexed. Joint scores and alignments are averaged. Codes cannot be averaged: the first
-peer's are kept, and a result made with them says so.
+of the peers' cosines, and the rows can be indexed. Joint scores and alignments are averaged. Codes cannot be averaged: the
+first peer's are kept, and a result made with them says so.
 """
 
 from __future__ import annotations
