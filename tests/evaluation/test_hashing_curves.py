@@ -9,7 +9,9 @@ import pytest
 
 from crossbit.codes import hamming_distances
 from crossbit.evaluation import evaluate, protocol_of
+from crossbit.evaluation.measure import _radius_curve
 from crossbit.evaluation.result import Result
+from crossbit.metrics.hashing import balls
 from evaluation import toys
 
 
@@ -57,10 +59,11 @@ def test_precision_of_the_first_answers_is_the_mean_over_orders_of_equals() -> N
 
 
 def test_long_codes_keep_some_radii_the_first_and_the_last_among_them() -> None:
-    result, _, _ = measured(256)
-    radii = result.curves["en"]["text_to_image"]["radius"]
-    assert len(radii) == 65
-    assert (radii[0], radii[-1]) == (0, 256)
+    codes = np.random.default_rng(0).integers(0, 256, (12, 32), dtype=np.uint8)
+    line = _radius_curve(balls(codes[:4], codes, np.eye(4, 12, dtype=bool)))
+    assert len(line["radius"]) == 65
+    assert (line["radius"][0], line["radius"][-1]) == (0, 256)
+    assert (line["precision"][0], line["recall"][0]) == (100, 100)  # each finds itself, and nothing else, at distance 0
 
 
 def test_curves_survive_the_file_and_old_files_have_none(tmp_path: Path) -> None:

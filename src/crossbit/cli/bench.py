@@ -86,6 +86,52 @@ def noise(
         typer.echo(curve_table(found), nl=False)
 
 
+@app.command()
+def hashing(
+    systems: str = typer.Option(None, "--systems", metavar="NAME,...", help="Ways to codes; all by default."),
+    data: str = typer.Option("picto,openmoji", "--data", metavar="DATA,...", help="What to train and measure on."),
+    bits: str = typer.Option("16,32,64,128,256,512,1024", "--bits", metavar="N,...", help="Lengths of codes."),
+    seeds: str = typer.Option("0,1,2", "--seeds", metavar="0,1,2", help="Seeds of training."),
+    tracks: str = typer.Option(
+        "captions,labels", "--tracks", metavar="NAME,...", help="Caption retrieval; a common label is relevant."
+    ),
+    epochs: int = typer.Option(None, "--epochs", min=1, metavar="N", help="Of every run; else the bench's own."),
+    runs: Path = typer.Option(Path("runs"), "--runs", metavar="FOLDER", help="Where models are trained."),
+    results: Path = typer.Option(
+        Path("results"), "--results", metavar="FOLDER", help="Result files go to DATA-hashing below it."
+    ),
+    keep: bool = typer.Option(False, "--keep", help="Keep every trained model."),
+    speed: bool = typer.Option(False, "--speed", help="Time scans of codes at every length, and train nothing."),
+    page: Path = typer.Option(None, "--page", metavar="FILE", help="Write the tables of all results between its marks."),
+    plot: Path = typer.Option(
+        None, "--plot", metavar="STEM", help="Draw STEM.png, STEM.svg and STEM-curves of all results there."
+    ),
+    page_only: bool = typer.Option(False, "--page-only", help="Measure nothing, write page and plot."),
+) -> None:
+    """Train and measure every way to codes at every length, on caption retrieval and on labels; what was measured is kept."""
+    from crossbit.cli.hashing_bench import HashingBench, bench_hashing
+    from crossbit.cli.hashing_report import report
+    from crossbit.cli.hashing_speed import write_speed
+    from crossbit.cli.hashing_systems import SYSTEMS, wanted
+    from crossbit.evaluation.hashing_page import SPEED
+
+    lengths = [_count("--bits", word) for word in _words(bits)]
+    asked = list(
+        wanted(_words(systems) if systems else list(SYSTEMS), lengths, [_seed(s) for s in _words(seeds)], _words(tracks))
+    )
+    if speed:
+        say(f"timings: {printable(write_speed(results / SPEED, lengths))}")
+    elif not page_only:
+        for name in _words(data):
+            longest, changes = max(lengths), {"epochs": epochs} if epochs else {}
+            place = results / f"{Path(name).stem}-hashing"
+            bench_hashing(HashingBench(name, longest, runs, place, changes=changes, keep=keep), asked)
+    text, drawn = report([results / f"{Path(name).stem}-hashing" for name in _words(data)], results / SPEED, page, plot)
+    for path in drawn:
+        say(f"plot: {printable(path)}")
+    typer.echo(text, nl=False)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -97,6 +143,14 @@ def _share(word: str) -> float:
         return float(word)
     except ValueError:
         raise UsageError(f"--ratios: {word!r} is not a number", "write them like 0,0.2,0.4") from None
+
+
+def _count(option: str, word: str) -> int:
+    from crossbit.errors import UsageError
+
+    if not word.isdigit():
+        raise UsageError(f"{option}: {word!r} is not a whole number", "write them like 16,32,64")
+    return int(word)
 
 
 def _seed(word: str) -> int:

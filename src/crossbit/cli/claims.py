@@ -1,6 +1,7 @@
 """Claims: train what a paper's claims compare, three seeds each, measure it, and write results and claim files.
 
-A run that is there is not trained again, so an interrupted bench goes on where it stopped.
+A run that is there is not trained again, so an interrupted bench goes on where it stopped. A result whose model is gone
+stands as long as the data and the settings of the loop are what they were; delete the file to measure it anew.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ class Bench:
 
         place = self.results / f"{name}-seed{seed}.json"
         system = SYSTEMS[name]
+        found = Result.read(place) if place.is_file() else None
+        if found is not None and not (self._folder(system, seed) / "model").is_dir() and self._stands(found, system, seed):
+            return found
         model = self._model(system, seed)
-        if place.is_file():
-            found = Result.read(place)
+        if found is not None:
             if (
                 found.data["fingerprint"] == self.manifest.fingerprint
                 and found.model["fingerprint"] == model.fingerprint
@@ -105,15 +108,28 @@ class Bench:
         from crossbit.model import Model, method_class
         from crossbit.modelcard import readable
 
-        label = "-".join([system.method, *(f"{key}={value}" for key, value in system.changes.items())])
-        folder = self.runs / self.manifest.name / f"{label}-seed{seed}"
+        folder = self._folder(system, seed)
         config = replace(method_class(system.method).Config.small(), **system.changes)  # type: ignore[attr-defined]
         training = settings_for(system.method, seed=seed)
         card = readable(folder / "model")
         if card is not None and self._same(card, config, training):
             return Model.load(folder / "model")
-        say(f"train {label}, seed {seed}")
+        say(f"train {folder.name}")
         return fit(system.method, self.manifest, folder, method_config=config, training=training, resume=True).model
+
+    def _folder(self, system: System, seed: int) -> Path:
+        label = "-".join([system.method, *(f"{key}={value}" for key, value in system.changes.items())])
+        return self.runs / self.manifest.name / f"{label}-seed{seed}"
+
+    def _stands(self, found: Any, system: System, seed: int) -> bool:
+        """Say whether a result was made on these data with these settings of the loop."""
+        from dataclasses import asdict
+
+        from crossbit.cli.fit import settings_for
+
+        settings = asdict(settings_for(system.method, seed=seed))
+        same: bool = found.data["fingerprint"] == self.manifest.fingerprint and found.config.get("settings") == settings
+        return same
 
     def _same(self, card: Any, config: Any, training: Any) -> bool:
         from dataclasses import asdict
@@ -280,8 +296,9 @@ def bench_claims(
     """
     from crossbit.evaluation.claims import write_claims
 
-    if system not in CLAIMS and system not in ("base", "rcar"):
-        raise ConfigError(f"no claims of {system!r}, there are {sorted([*CLAIMS, 'base', 'rcar'])}")
+    others = ("base", "cmhr_drn", "rcar")
+    if system not in CLAIMS and system not in others:
+        raise ConfigError(f"no claims of {system!r}, there are {sorted([*CLAIMS, *others])}")
     if not seeds:
         raise UsageError("seeds: none, expected at least one")
     command = f"crossbit bench claims --system {system}" + (
@@ -296,6 +313,16 @@ def bench_claims(
         from crossbit.cli.rcar_claims import bench_rcar
 
         return bench_rcar(RcarBench(runs, results, command), seeds, results / "claims")
+    if system == "cmhr_drn":
+        from crossbit.cli.hashing_claims import CMHR_DRN, Measured, cmhr_drn_on_labels
+
+        checks = cmhr_drn_on_labels(Measured(runs, results, command, seeds))
+        return write_claims(system, CMHR_DRN, checks, results / "claims")
     paper, measure = CLAIMS[system]
     benches = [Bench(name, runs, results, command) for name in ("openmoji", "openmoji-each")]
-    return write_claims(system, paper, measure(benches[0], benches[1], seeds), results / "claims")
+    checks = measure(benches[0], benches[1], seeds)
+    if system == "fgcmh":
+        from crossbit.cli.hashing_claims import Measured, fgcmh_on_captions
+
+        checks += fgcmh_on_captions(Measured(runs, results, command, seeds))
+    return write_claims(system, paper, checks, results / "claims")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from crossbit.cli.show import json_out, printable, say
+
+NAMED = 8
+"""How many dead bits are named; the model card has all."""
 
 
 def train(
@@ -77,6 +82,7 @@ def train(
         "validation_rsum": round(done.report.best_rsum, 2),
         "stopped_early": done.report.stopped_early,
         "collapsed": done.report.collapsed,
+        "bits": done.report.bits,
     }
     if json:
         json_out(outcome)
@@ -85,3 +91,15 @@ def train(
             f"{printable(done.folder / 'model')}: epoch {outcome['best_epoch']} of {outcome['epochs']} is the best, "
             f"rsum {outcome['validation_rsum']} on the validation split"
         )
+        if done.report.bits:
+            say(describe_bits(done.report.bits))
+
+
+def describe_bits(bits: Mapping[str, Any]) -> str:
+    """Say in a line how good the bits of a code are: dead ones by number, balance, correlation, what rounding will cost."""
+    dead = list(bits["dead_bits"])
+    named = ", ".join(map(str, dead[:NAMED])) + (f" and {len(dead) - NAMED} more" if len(dead) > NAMED else "")
+    return (
+        f"bits: {f'{len(dead)} dead ({named})' if dead else 'none dead'}, mean {bits['mean_bit']:.2f} from balance, "
+        f"correlation {bits['bit_correlation']:.3f}, mean value {bits['mean_value']:.2f} of 1 before rounding"
+    )

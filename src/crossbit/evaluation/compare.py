@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from crossbit.errors import ConfigError, FingerprintError, UsageError
 from crossbit.evaluation.curves import Point, curve, names
+from crossbit.evaluation.hashing_points import HEADLINE, HashingPoint, systems_of
 from crossbit.evaluation.measure import CUTS, DIRECTIONS
 from crossbit.evaluation.result import Result
 from crossbit.metrics.significance import Difference, Interval, Run, bootstrap_interval, holm, paired_difference
@@ -278,7 +279,6 @@ def plot_curves(found: Sequence[Point], stem: Path) -> list[Path]:
         found: points of curves.
         stem: path without suffix.
     """
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -304,6 +304,129 @@ def plot_curves(found: Sequence[Point], stem: Path) -> list[Path]:
             if column == 0:
                 panel.set_ylabel("rsum")
     panels[0][0].legend(fontsize=8)
+    return _save(figure, stem)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One panel of a plot: named lines (x, y) over the same axes."""
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    scale: Literal["linear", "log"] = "linear"
+
+
+def lines_of(results: Sequence[Result | Path | str]) -> list[Lines]:
+    """Give what a plot of results shows, a line for each system, both directions side by side.
+
+    Of caption retrieval: R@K over K, mean over languages and seeds. Of the hashing protocol: precision over recall as the
+    Hamming radius grows, and precision of the first N, of the first language and seed.
+
+    Raises:
+        UsageError: there are no results, or they are of several families of measures or have no curves.
+    """
+    systems = group(results)
+    if _headline(systems) == "rsum":
+        return [_recall_lines(systems, side) for side in DIRECTIONS]
+    bare = [s.name for s in systems if not s.results[0].curves]
+    if bare:
+        raise UsageError(
+            f"compare: the results of {bare[0]!r} hold no curves", "measure them again: `crossbit evaluate`"
+        )
+    panels = [_curve_lines(systems, side, "recall", "precision") for side in DIRECTIONS]
+    return [p for p in panels if p.lines] + [
+        _curve_lines(systems, side, "top_n", "precision_at_top_n") for side in DIRECTIONS
+    ]
+
+
+def _recall_lines(systems: Sequence[System], side: str) -> Lines:
+    cuts = [1, 2, 5, 10, 20, 50, 100]
+    lines = {}
+    for system in systems:
+        answers = [result.answers[language][side] for result in system.results for language in result.languages]
+        lines[system.name] = (cuts, [100 * float(np.mean([got.hits(k).mean() for got in answers])) for k in cuts])
+    return Lines(side.replace("_", " "), "K", "R@K, %", lines, "log")
+
+
+def _curve_lines(systems: Sequence[System], side: str, x: str, y: str) -> Lines:
+    lines = {}
+    for system in systems:
+        curves = next(iter(system.results[0].curves.values()))[side]
+        if x in curves:
+            # radii at which nothing is found yet count as precision 0 and are no part of the curve
+            kept = [i for i, value in enumerate(curves[x]) if value > 0]
+            lines[system.name] = ([curves[x][i] for i in kept], [curves[y][i] for i in kept])
+    axes = ("recall, %", "precision, %") if x == "recall" else ("first N", "precision, %")
+    return Lines(side.replace("_", " "), *axes, lines, "linear" if x == "recall" else "log")
+
+
+def lengths_of(found: Sequence[HashingPoint], order: Sequence[str] = ()) -> list[Lines]:
+    """Give what a plot of a hashing comparison shows: the headline of each set and track over the length of the code."""
+    panels = []
+    for data in dict.fromkeys(point.data for point in found):
+        for track, metric in HEADLINE.items():
+            mine = [point for point in found if (point.data, point.track) == (data, track)]
+            lines = {
+                system: tuple(zip(*[(p.bits, p.mean) for p in mine if p.system == system], strict=True))
+                for system in systems_of(mine, order)
+            }
+            if lines:
+                panels.append(Lines(f"{data}, {track}", "bits", "rsum" if metric == "rsum" else "MAP, %", lines, "log"))  # type: ignore[arg-type]
+    return panels
+
+
+def plot_lines(panels: Sequence[Lines], stem: Path) -> list[Path]:
+    """Draw panels of lines as `STEM.png` and `STEM.svg`, two in a row.
+
+    Args:
+        panels: from `lines_of` or `lengths_of`.
+        stem: path without suffix.
+
+    Raises:
+        UsageError: there is nothing to draw.
+    """
+    if not panels:
+        raise UsageError(f"plot {stem}: no lines, expected some results")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(5.2 * min(2, len(panels)) + 1.6, 3.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    places = figure.subplots(rows, min(2, len(panels)), squeeze=False).flatten()
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    looks = dict(zip(names, cycle(_looks()), strict=False))
+    drawn: dict[str, Any] = {}
+    for place, panel in zip(places, panels, strict=False):
+        for name, (x, y) in panel.lines.items():
+            style, colour = looks[name]
+            drawn[name] = place.plot(x, y, style, color=colour, label=name, markersize=3.5, linewidth=1.2)[0]
+        place.set_title(panel.title, fontsize=9)
+        place.set_xlabel(panel.x)
+        place.set_ylabel(panel.y)
+        place.grid(alpha=0.3)
+        if panel.scale == "log":
+            ticks = sorted({value for x, _ in panel.lines.values() for value in x})
+            place.set_xscale("log", base=2)
+            place.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
+            place.minorticks_off()
+    for place in places[len(panels) :]:
+        place.set_axis_off()
+    figure.legend(drawn.values(), drawn, loc="outside right upper", fontsize=8)
+    return _save(figure, stem)
+
+
+def _looks() -> list[tuple[str, str]]:
+    """Give twenty looks that differ in mark and colour, so that lines can be told apart without colours."""
+    styles = ("o-", "s--", "^:", "v-.", "D-", "x--", "P:")
+    return [(styles[n % len(styles)], f"C{n % 10}") for n in range(20)]
+
+
+def _save(figure: Any, stem: Path) -> list[Path]:
+    from matplotlib import rc_context
+
     stem.parent.mkdir(parents=True, exist_ok=True)
     made = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg")]
     with rc_context({"svg.hashsalt": "crossbit"}):  # the same curves give the same file
