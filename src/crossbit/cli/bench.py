@@ -102,7 +102,9 @@ def hashing(
     ),
     keep: bool = typer.Option(False, "--keep", help="Keep every trained model."),
     speed: bool = typer.Option(False, "--speed", help="Time scans of codes at every length, and train nothing."),
-    page: Path = typer.Option(None, "--page", metavar="FILE", help="Write the tables of all results between its marks."),
+    page: Path = typer.Option(
+        None, "--page", metavar="FILE", help="Write the tables of all results between its marks."
+    ),
     plot: Path = typer.Option(
         None, "--plot", metavar="STEM", help="Draw STEM.png, STEM.svg and STEM-curves of all results there."
     ),
@@ -117,7 +119,9 @@ def hashing(
 
     lengths = [_count("--bits", word) for word in _words(bits)]
     asked = list(
-        wanted(_words(systems) if systems else list(SYSTEMS), lengths, [_seed(s) for s in _words(seeds)], _words(tracks))
+        wanted(
+            _words(systems) if systems else list(SYSTEMS), lengths, [_seed(s) for s in _words(seeds)], _words(tracks)
+        )
     )
     if speed:
         say(f"timings: {printable(write_speed(results / SPEED, lengths))}")

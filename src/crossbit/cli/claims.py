@@ -75,7 +75,11 @@ class Bench:
         place = self.results / f"{name}-seed{seed}.json"
         system = SYSTEMS[name]
         found = Result.read(place) if place.is_file() else None
-        if found is not None and not (self._folder(system, seed) / "model").is_dir() and self._stands(found, system, seed):
+        if (
+            found is not None
+            and not (self._folder(system, seed) / "model").is_dir()
+            and self._stands(found, system, seed)
+        ):
             return found
         model = self._model(system, seed)
         if found is not None:
