@@ -109,9 +109,11 @@ def test_nested_and_later_codes_share_one_training(tmp_path: Path) -> None:
     assert [result.model["width"] for result in made] == [16, 32] * 3
     assert len(list((tmp_path / "runs").rglob("model.safetensors"))) == 2  # one of dcmh, one of vsepp
     assert len({result.model["fingerprint"] for result in made}) == 6
-    text, drawn = report([tmp_path / "results"], tmp_path / "none.json", plot=tmp_path / "plot")
-    assert "| dcmh-nested |" in text
-    assert [path.name for path in drawn] == ["plot.png", "plot.svg"]
+    made_of = report([tmp_path / "results"], tmp_path / "none.json", plot=tmp_path / "plot")
+    assert "| dcmh-nested |" in made_of.text
+    assert len(made_of.points) == 6
+    assert made_of.points[0].summary["metric"] == "rsum"
+    assert [path.name for path in made_of.drawn] == ["plot.png", "plot.svg"]
 
 
 def test_scans_of_longer_codes_take_more_bytes() -> None:

@@ -109,6 +109,7 @@ def hashing(
         None, "--plot", metavar="STEM", help="Draw STEM.png, STEM.svg and STEM-curves of all results there."
     ),
     page_only: bool = typer.Option(False, "--page-only", help="Measure nothing, write page and plot."),
+    json: bool = typer.Option(False, "--json", help="Print the points of all results there as JSON."),
 ) -> None:
     """Train and measure every way to codes at every length, on caption retrieval and on labels; what was measured is kept."""
     from crossbit.cli.hashing_bench import HashingBench, bench_hashing
@@ -130,10 +131,13 @@ def hashing(
             longest, changes = max(lengths), {"epochs": epochs} if epochs else {}
             place = results / f"{Path(name).stem}-hashing"
             bench_hashing(HashingBench(name, longest, runs, place, changes=changes, keep=keep), asked)
-    text, drawn = report([results / f"{Path(name).stem}-hashing" for name in _words(data)], results / SPEED, page, plot)
-    for path in drawn:
+    made = report([results / f"{Path(name).stem}-hashing" for name in _words(data)], results / SPEED, page, plot)
+    for path in made.drawn:
         say(f"plot: {printable(path)}")
-    typer.echo(text, nl=False)
+    if json:
+        json_out([point.summary for point in made.points])
+    else:
+        typer.echo(made.text, nl=False)
 
 
 def _words(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from crossbit.cli.hashing_systems import SYSTEMS
@@ -10,9 +11,16 @@ from crossbit.evaluation.hashing_page import AT, read_speed, tables, write_page
 from crossbit.evaluation.hashing_points import HashingPoint, read_hashing
 
 
-def report(
-    folders: Sequence[Path], speed: Path, page: Path | None = None, plot: Path | None = None
-) -> tuple[str, list[Path]]:
+@dataclass(frozen=True)
+class Report:
+    """All results: the points, the tables, the files that were drawn."""
+
+    points: list[HashingPoint]
+    text: str
+    drawn: list[Path]
+
+
+def report(folders: Sequence[Path], speed: Path, page: Path | None = None, plot: Path | None = None) -> Report:
     """Give the tables of all results, write them into a page and draw them, where wanted.
 
     Args:
@@ -20,9 +28,6 @@ def report(
         speed: the file of the timings.
         page: a file with two marks.
         plot: path without suffix.
-
-    Returns:
-        The tables, and the files that were drawn.
 
     Raises:
         UsageError: there are no results.
@@ -35,7 +40,7 @@ def report(
     text = tables(found, list(SYSTEMS), read_speed(speed)) if found else ""
     if page is not None:
         write_page(page, text)
-    return text, draw(found, plot) if plot is not None and found else []
+    return Report(found, text, draw(found, plot) if plot is not None and found else [])
 
 
 def draw(found: Sequence[HashingPoint], stem: Path) -> list[Path]:

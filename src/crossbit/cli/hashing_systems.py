@@ -128,7 +128,7 @@ def method_settings(system: System, bits: int, longest: int, seed: int) -> Any:
 
     from crossbit.model import method_class
 
-    config = method_class(system.method).Config
+    config: Any = method_class(system.method).Config
     names = {part.name for part in fields(config)}
     changes = dict(system.changes)
     if "bits" in names:

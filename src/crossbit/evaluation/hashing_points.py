@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,12 @@ class HashingPoint:
     def spread(self) -> float:
         """Give the standard deviation over the seeds, 0 for one."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Give what identifies the point, its headline by seed, and the measure's name."""
+        known = {name: getattr(self, name) for name in ("data", "track", "system", "bits")}
+        return {**known, "metric": HEADLINE[self.track], "values": [round(value, 4) for value in self.values]}
 
     def metric(self, name: str) -> float | None:
         """Give the mean of a measure over both directions and the seeds; None where it was not taken."""

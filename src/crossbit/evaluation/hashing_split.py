@@ -98,7 +98,10 @@ class HashingSplit:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             version, mark = record.pop("format"), record.pop("fingerprint")
-            found = cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+            fields: dict[str, Any] = {
+                n: tuple(value) if isinstance(value, list) else value for n, value in record.items()
+            }
+            found = cls(**fields)
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read ({error.strerror}), expected a hashing split") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
