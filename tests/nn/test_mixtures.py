@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
-from crossbit.nn.mixtures import EDGE, Mixture, fit_beta, fit_gaussian
+from crossbit.nn.mixtures import EDGE, Mixture, fit_beta, fit_beta_beside_uniform, fit_gaussian
 
 CASES = [((2, 8), (8, 2), 0.4), ((1.2, 6), (3, 2), 0.3), ((0.6, 8), (6, 1.2), 0.5), ((2, 12), (5, 4), 0.2)]
 
@@ -90,3 +90,21 @@ def test_one_kind_of_pairs_is_not_taken_apart() -> None:
 def test_too_few_or_broken_values_are_refused(x: np.ndarray) -> None:
     with pytest.raises(ValueError, match="at least two finite values"):
         fit_beta(x)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.8])
+def test_one_beta_beside_a_uniform_finds_the_share_of_the_uniform(share: float) -> None:
+    draw = np.random.default_rng(3)
+    count = 4000
+    noise = draw.random(count) < share
+    x = np.where(noise, draw.random(count), draw.beta(0.4, 9, count))
+    found = fit_beta_beside_uniform(x)
+    assert found.weights[1] == pytest.approx(max(share, 0.01), abs=0.03)
+    assert found.means[0] < 0.1
+    assert found.means[1] == 0.5
+    said = found.posterior(x)
+    assert said.mean() == pytest.approx(share, abs=0.05)
+    order = np.argsort(x)
+    assert (np.diff(said[order]) >= 0).all()
+    with pytest.raises(ValueError, match="two finite values"):
+        fit_beta_beside_uniform(np.array([np.nan, 0.5]))

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from crossbit import __version__
+from crossbit.cli.audit import audit
 from crossbit.cli.bench import app as bench
 from crossbit.cli.codes import codes
 from crossbit.cli.collection import app as collection
@@ -135,6 +136,7 @@ app.command(rich_help_panel=_LEARN)(codes)
 app.command(rich_help_panel=_LEARN)(methods)
 app.add_typer(bench, name="bench", rich_help_panel=_LEARN)
 app.add_typer(data, name="data", rich_help_panel=_CARE)
+app.command(rich_help_panel=_CARE)(audit)
 app.command(rich_help_panel=_CARE)(doctor)
 
 

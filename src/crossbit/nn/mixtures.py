@@ -122,6 +122,39 @@ def fit_gaussian(x: Values, *, tolerance: float = 1e-5, sweeps: int = 100) -> Mi
     return _fit("gaussian", x, start, spread, _gaussian, _gaussian_moments, tolerance, sweeps)
 
 
+def fit_beta_beside_uniform(x: Values, *, tolerance: float = 1e-6, sweeps: int = 200) -> Mixture:
+    """Fit one falling beta component beside a uniform one, for a statistic that is uniform where a pair is wrong.
+
+    So it is for the share of strangers that fit at least as well as the pair, judged by a model that has not seen the pair. The
+    noise is then known before, and cannot be drawn to the right pairs where there is little of it.
+
+    Raises:
+        ValueError: there are fewer than two values, or some are not finite.
+    """
+    x = np.asarray(x, np.float64)
+    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
+    values = _inside(x)
+    first, second = np.array([0.5, 1.0]), np.array([8.0, 1.0])
+    share = float(np.clip(2 * (values > 0.5).mean(), _WEIGHT, 1 - _WEIGHT))  # right pairs seldom lie in the upper half
+    weights, before, done = np.array([1 - share, share]), np.nan, 0
+    for done in range(1, sweeps + 1):  # noqa: B007 - the count is kept
+        logs = _beta(values, first, second) + np.log(weights)
+        total = logsumexp(logs, axis=1)
+        now = float(total.mean())
+        if abs(now - before) <= tolerance * abs(before):
+            break
+        before = now
+        belong = np.maximum(np.exp(logs - total[:, None]), _FLOOR)
+        a, b = _beta_moments(*_weighted(values, belong))
+        first[0], second[0] = min(float(a[0]), 1.0), max(float(b[0]), 1.0)  # falling, or it is no right pairs'
+        weights = np.clip(belong.mean(0), _WEIGHT, 1 - _WEIGHT)
+        weights = weights / weights.sum()
+    likelihood = float(logsumexp(_beta(values, first, second) + np.log(weights), axis=1).mean())
+    gain = likelihood - 1.5 * np.log(len(values)) / len(values)  # one uniform component has likelihood 0
+    return Mixture("beta", first, second, weights, likelihood, done, gain)
+
+
 def _fit(
     kind: Kind,
     x: Values,
