@@ -196,16 +196,16 @@ def base_claims(runs: Path, results: Path, command: str, seeds: Sequence[int]) -
         checks.append(check(sentence, photographs, aim, R[k], languages=ENGLISH, baseline_name=f"{aim:g}, the aim"))
     others = [language for language in COVERED if language != "en"]
     spoken = bench.measured("whole", "photographs", seeds[:1], languages=COVERED)
+    english = float(spoken[0].metrics["en"]["text_to_image"]["recall_at_10"])
     checks.append(
         check(
             "photographs, R@10: the mean of the other covered languages stands above 70 % of English",
             spoken,
-            spoken,
+            english,
             R[10],
             languages=others,
-            baseline_languages=ENGLISH,
             times=0.7,
-            baseline_name="English",
+            baseline_name="English of the same model",
         )
     )
     for bits, share in ((256, 0.95), (128, 0.9)):
