@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +27,19 @@ from test_model import DIMS, ENCODERS, ToyEncoder
 COLOURS = ("red", "green", "blue", "black", "white", "grey", "pink", "brown")
 
 
+class Cached(ToyEncoder):
+    """What the cache of features asks of an encoder: inputs that are arrays, and how long a text is."""
+
+    def prepare(self, media: Sequence[Any], **options: Any) -> dict[str, Any]:
+        if self.view == "image":
+            return {"media": np.stack(media)}
+        texts = np.array(media, dtype=object)
+        return {"media": texts, "mask": np.arange(99) < np.array([len(text) for text in media])[:, None]}
+
+
 @pytest.fixture(autouse=True)
 def toy_encoders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("crossbit.model.load_encoder", lambda name: ToyEncoder(name[4:]))
+    monkeypatch.setattr("crossbit.model.load_encoder", lambda name: Cached(name[4:]))
     monkeypatch.setenv("CROSSBIT_CACHE", str(tmp_path / "cache"))
 
 
@@ -131,8 +143,9 @@ def test_a_collection_keeps_the_first_bits_and_asks_with_as_many(data: Path, tmp
     with Collection.open(place) as found:  # loads the whole model by its folder
         assert found.meta.bits == 32
         assert found.model.bits == 32
-        best = found.search(image=data.parent / "red.png", k=1)[0]
-        assert Path(best.path).name == "red.png"
+        hits = found.search(text="red square", k=8)
+        assert len(hits) == 8
+        assert all((16 * hit.score) % 1 == 0 for hit in hits)  # 1 - 2 h / 32
     with Collection.open(place, Model.load(tmp_path / "m")) as found:
         assert found.model.bits == 32
     done = CliRunner().invoke(app, [*line, "--bits", "16"])

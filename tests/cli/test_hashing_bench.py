@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from crossbit.cli.hashing_bench import HashingBench, bench_hashing
+from crossbit.batch import Encoded
+from crossbit.cli.hashing_bench import HashingBench, _serves_others, bench_hashing
 from crossbit.cli.hashing_report import report
 from crossbit.cli.hashing_speed import scan_times
 from crossbit.cli.hashing_systems import SYSTEMS, Wanted, loop_settings, method_settings, wanted
+from crossbit.codes.packing import pack
 from crossbit.errors import UsageError
 from crossbit.evaluation.hashing_split import HashingSplit
+from crossbit.methods.cmssh import CMSSH, CMSSHConfig
 
 COLOURS = ("red", "green", "blue", "black", "white", "grey", "pink", "brown", "orange", "navy", "teal", "olive")
 SPLITS = ("train",) * 6 + ("val",) * 3 + ("test",) * 3
@@ -66,8 +70,9 @@ def test_wrong_use_is_named(asked: tuple[list[str], list[int], list[int], list[s
 def test_every_system_is_set_to_its_length() -> None:
     for name, system in SYSTEMS.items():
         config = method_settings(system, 64, 1024, 3)
-        if system.kind == "nested":
-            assert (config.bits, config.nested) == (1024, True), name
+        if system.kind in ("nested", "prefix"):
+            assert config.bits == 1024, name
+            assert getattr(config, "nested", False) == (system.kind == "nested"), name
         elif system.method == "vsepp":
             assert config.width == (64 if system.kind == "sign" else 256), name
         else:
@@ -114,6 +119,25 @@ def test_nested_and_later_codes_share_one_training(tmp_path: Path) -> None:
     assert len(made_of.points) == 6
     assert made_of.points[0].summary["metric"] == "rsum"
     assert [path.name for path in made_of.drawn] == ["plot.png", "plot.svg"]
+
+
+def test_bits_of_boosting_do_not_depend_on_later_ones() -> None:
+    draw = np.random.default_rng(0)
+    rows = draw.standard_normal((60, 6)).astype(np.float32)
+    views = {"image": rows, "text": rows[:, :5] + 0.1 * draw.standard_normal((60, 5)).astype(np.float32)}
+    unseen = torch.from_numpy(draw.standard_normal((60, 6)).astype(np.float32))  # thresholds lie on rows that were seen
+    codes = []
+    for bits in (8, 32):
+        method = CMSSH(CMSSHConfig(bits=bits), {"image": (1, 6), "text": (1, 5)}).fit(views, None)
+        view = Encoded("image", torch.zeros(60, 0, 1), torch.zeros(60, 0, dtype=torch.bool), unseen)
+        codes.append(pack(method.relax(view).numpy()))
+    np.testing.assert_array_equal(codes[0], codes[1][:, :1])
+
+
+def test_numbers_and_signs_of_one_method_share_a_training() -> None:
+    assert list(SYSTEMS).index("cmdn") < list(SYSTEMS).index("cmdn-float")
+    used_again = {name for name in SYSTEMS if _serves_others(name)}
+    assert used_again == {"cmdn", "cmssh", "fgcmh-nested", "dcmh-nested", "vsepp-itq", "vsepp-random"}
 
 
 def test_scans_of_longer_codes_take_more_bytes() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("en",)
 PROTOCOLS = {"labels": "hashing", "captions": "same-concept"}
-SHARED = ("nested", "itq", "random")
+SHARED = ("nested", "prefix", "itq", "random")
 """Kinds whose model serves several lengths."""
 TIMED = 256
 """Items whose way through the method's own layers is timed."""
@@ -100,7 +100,7 @@ class HashingBench:
         """Give the result of a run; train when it is missing, or was made on other data or with other settings."""
         from crossbit.evaluation.result import Result
 
-        system, place = SYSTEMS[run.system], self._place(run)
+        place = self._place(run)
         method, loop = self._settings(run)
         if place.is_file():
             found = Result.read(place)
@@ -112,7 +112,7 @@ class HashingBench:
         model, cost = self._model(run, method, loop)
         result = self._measure(run, model, cost, _plain(asdict(method)))
         result.write(place)
-        if not self.keep and system.kind not in SHARED:
+        if not self.keep and not _serves_others(run.system):
             shutil.rmtree(self._folder(run, method, loop), ignore_errors=True)
         both = result.metrics["en"]["both"]
         say(
@@ -147,7 +147,9 @@ class HashingBench:
 
         system = SYSTEMS[run.system]
         model, cost = self._trained(run, method, loop)
-        if system.kind == "nested":
+        if system.kind in ("nested", "prefix"):
+            if system.kind == "prefix":  # bit by bit, so a shorter code would have taken its share
+                cost["cpu_seconds"] *= run.bits / self.longest
             return model.with_bits(run.bits), cost
         if system.kind in ("sign", "itq", "random"):
             began = time.process_time()
@@ -232,6 +234,14 @@ def head_times(model: Model, manifest: Manifest) -> dict[str, float]:
         model.rows(features)
         found[f"{view}_us"] = round(1e6 * (time.process_time() - began) / len(some), 2)
     return found
+
+
+def _serves_others(name: str) -> bool:
+    """Say whether a system's model is used again: at other lengths, or by a system further down that trains the same."""
+    system, names = SYSTEMS[name], list(SYSTEMS)
+    alike = [SYSTEMS[other] for other in names[names.index(name) + 1 :]]
+    twins = [other for other in alike if (other.method, other.changes) == (system.method, system.changes)]
+    return system.kind in SHARED or (system.kind == "code" and any(other.kind == "float" for other in twins))
 
 
 def _plain(config: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from crossbit.errors import UsageError
 
 BITS = (16, 32, 64, 128, 256, 512, 1024)
-Kind = Literal["code", "float", "nested", "sign", "itq", "random"]
+Kind = Literal["code", "float", "nested", "prefix", "sign", "itq", "random"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class System:
     Args:
         method: its key.
         kind: "code", the method's own codes; "float", its embedding of as many numbers as others have bits; "nested", the first
-            bits of one long code; "sign" of an embedding as wide as the code; "itq" or "random" directions on one embedding.
+            bits of one long code; "prefix" likewise, where a bit never depends on later ones, so that nothing is lost; "sign"
+            of an embedding as wide as the code; "itq" or "random" directions on one embedding.
         changes: what differs from the method's small settings.
         about: in words, for the page.
     """
@@ -41,8 +42,8 @@ SYSTEMS: dict[str, System] = {
     "cmhr_drn-no-distance": System("cmhr_drn", changes={"distance": 0.0}, about="the same without keeping distances"),
     "cmdn": System("cmdn", about="deep networks with labels, signs about the means"),
     "cmdn-float": System("cmdn", "float", about="the same, its numbers compared"),
-    "cmfh": System("cmfh", about="collective matrix factorisation, closed form"),
-    "cmssh": System("cmssh", about="boosting of linear bits, closed form"),
+    "cmfh": System("cmfh", changes={"sweeps": 10}, about="collective matrix factorisation, closed form"),
+    "cmssh": System("cmssh", "prefix", about="boosting of linear bits, one after the other"),
     "itq": System("itq", about="canonical correlations, rotated; closed form"),
     "vsepp-sign": System("vsepp", "sign", about="dense VSE++ as wide as the code, signs"),
     "vsepp-itq": System("vsepp", "itq", about="dense VSE++, rotated afterwards"),
@@ -132,7 +133,7 @@ def method_settings(system: System, bits: int, longest: int, seed: int) -> Any:
     names = {part.name for part in fields(config)}
     changes = dict(system.changes)
     if "bits" in names:
-        changes["bits"] = longest if system.kind == "nested" else bits
+        changes["bits"] = longest if system.kind in ("nested", "prefix") else bits
     elif system.kind == "sign":
         changes["width"] = bits
     if "seed" in names:
