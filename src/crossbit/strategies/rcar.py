@@ -7,7 +7,7 @@ Engineering 2023.
                        two beta components over x  ->  w_i, posterior of the noise           (nn/mixtures)
                        y_i = (1 - w_i) + w_i q_i,  q_i the model's own belief in the pair    refurbished label
     in each step       the method's losses, with correspondence y_i and weighted by y_i      T1, retrieval
-                       + 0.1  InfoNCE over the batch, weighted by y_i                        T2, matching
+                       + 1.0  InfoNCE over the batch, weighted by y_i                        T2, matching
                        + 0.05 InfoNCE between two views of one item by itself                T3, consistency
 
 From the abstract: multi-task learning slows the fit to noise so that losses stay apart, a beta mixture over the losses, labels
@@ -53,7 +53,7 @@ class RCARConfig:
     """
 
     warm_up: int = 3
-    matching: float = 0.1
+    matching: float = 1.0
     consistency: float = 0.05
     drop: float = 0.2
     mixture: Literal["beta", "gaussian"] = "beta"

@@ -154,8 +154,8 @@ def _part(pairs: Pairs, kept: np.ndarray) -> Pairs:
         _pooled(pairs.captions, rows, "text"),
         place[pairs.item_of[rows]].astype(np.int64),
         pairs.concept_of[kept],
-        [pairs.texts[row] for row in rows],
-        [pairs.languages[row] for row in rows],
+        [pairs.texts[row] for row in rows.tolist()],
+        [pairs.languages[row] for row in rows.tolist()],
         pairs.view,
     )
 
@@ -218,7 +218,8 @@ def _standing(
     similar: np.ndarray, mean: np.ndarray, spread: np.ndarray, back: np.ndarray, wide: np.ndarray
 ) -> np.ndarray:
     """Give similarities in standard deviations above the strangers, the mean of both directions."""
-    return ((similar - mean) / spread + (similar - back) / wide) / 2
+    standing: np.ndarray = ((similar - mean) / spread + (similar - back) / wide) / 2
+    return standing
 
 
 def _mean_and_spread(scores: Tensor, strangers: Tensor) -> np.ndarray:
