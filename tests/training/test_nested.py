@@ -82,6 +82,12 @@ def test_parts_can_be_left_out(left_out: dict[str, float | bool]) -> None:
     assert all(torch.isfinite(value).all() for value in method.state_dict().values())
 
 
+def test_ten_steps_are_no_special_case() -> None:
+    """A tenth of ten steps is one, which leaves a rise of none to the pace of learning."""
+    method = train_nested(world(), Recipe(epochs=1, batch=7, code_epochs=1), CONFIG, progress=False)
+    assert torch.isfinite(method.fold).all()
+
+
 def test_photographs_that_never_were_are_taken_for_their_class() -> None:
     material = world()
     weight = material.classes.weight

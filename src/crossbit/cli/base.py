@@ -91,7 +91,6 @@ PARTS: Mapping[str, Part] = {
     "without-opinion-beside": Part(recipe=_NO_BITS, config={"opinion": 0.0}),
     "without-clipart": Part(sources=SOURCES[:-1], recipe=_NO_BITS),
     "without-drawings": Part(recipe={"drawings": False, **_NO_BITS}),
-    "english-only": Part(languages=("en",), recipe=_NO_BITS),
 }
 """The model, and what it is without each part of its training. At a temperature so high, all opinions are the same.
 

@@ -184,7 +184,9 @@ def _train_heads(method: Nested, sampler: Sampler, recipe: Recipe, progress: boo
     trained = [*method.image.parameters(), *method.text.parameters(), method.log_scale]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     total = sampler.steps * recipe.epochs
-    pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total + 1, pct_start=0.1)
+    pace = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total + 1, pct_start=max(0.1, 2 / (total + 1))
+    )
     method.train()
     for _ in trange(recipe.epochs, desc="heads", disable=None if progress else True):
         order = sampler.generator.permutation(len(sampler.material.pictures))
@@ -229,7 +231,9 @@ def _train_bits(method: Nested, sampler: Sampler, recipe: Recipe, progress: bool
     drawn, names = len(sampler.seen), sampler.material.classes.names
     optimiser = torch.optim.AdamW([*method.project.parameters(), method.code_scale], lr=recipe.learning_rate)
     total = sampler.steps * recipe.code_epochs
-    pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total + 1, pct_start=0.1)
+    pace = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total + 1, pct_start=max(0.1, 2 / (total + 1))
+    )
     method.train()
     for _ in trange(recipe.code_epochs, desc="bits", disable=None if progress else True):
         order = sampler.generator.permutation(drawn)
