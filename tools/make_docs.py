@@ -15,8 +15,10 @@ from pathlib import Path
 
 from crossbit.cli.reference import reference
 from crossbit.evaluation.curves import curve_table, memory_table, read_points
+from crossbit.evaluation.robustness import BEST, LAST, detection_table, gap_table, read_cells, rsum_table
 from crossbit.methods import METHODS
 from crossbit.methods.base import abilities
+from crossbit.strategies import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 INDEX = """# Documentation
@@ -80,6 +82,35 @@ def meanings(config: type) -> dict[str, str]:
         else:
             found[name] += " " + line.strip()
     return found
+
+
+def rcar() -> str:
+    """Give the head of the page on the strategy RCAR: docstring, settings, claims, tables of its bench."""
+    module_name, class_name = STRATEGIES["rcar"].split(":")
+    module = import_module(module_name)
+    config = getattr(module, class_name).Config
+    title, _, text = inspect.cleandoc(module.__doc__ or "").partition("\n\n")
+    lines = ["# rcar", "", title, "", text, "", "A training strategy: `crossbit train METHOD strategy=rcar`.", ""]
+    lines += ["## Settings", "", "| field | default | |", "|---|---|---|"]
+    meaning = meanings(config)
+    lines += [f"| {f.name} | {f.default!r} | {meaning.get(f.name, '')} |" for f in dataclasses.fields(config)]
+    lines += ["", "## Claims", "", *claims("rcar"), "", "## Measured", ""]
+    folder = ROOT / "results" / "picto-rcar"
+    if not any(folder.glob("*.json")):
+        return "\n".join([*lines, "Not measured yet.", "", END, ""])
+    found = read_cells(folder)
+    for words, table in (
+        ("Rsum at the best epoch by clean validation pairs:", rsum_table(found, BEST)),
+        ("Rsum after the last epoch:", rsum_table(found, LAST)),
+        ("Share of the gap between unprotected training and training on the clean part that is closed, best epoch:",
+         gap_table(found, BEST)),
+        ("The same after the last epoch:", gap_table(found, LAST)),
+        ("What rcar believes of the planted pairs at the end:", detection_table(found)),
+    ):  # fmt: skip
+        lines += [words, "", table]
+    if (folder / "reliability.png").is_file():
+        lines += ["![Reliability of the probabilities](../../results/picto-rcar/reliability.png)", ""]
+    return "\n".join([*lines, END, ""])
 
 
 def claims(name: str) -> list[str]:
@@ -156,6 +187,9 @@ def pages() -> dict[Path, str]:
         path = ROOT / "docs" / "methods" / f"{name}.md"
         own = path.read_text(encoding="utf-8").partition(END + "\n")[2] if path.is_file() else ""
         made[path] = head(name) + own
+    page = ROOT / "docs" / "methods" / "rcar.md"
+    own = page.read_text(encoding="utf-8").partition(END + "\n")[2] if page.is_file() else ""
+    made[page] = rcar() + own
     made[ROOT / "docs" / "noise.md"] = noise()
     made[ROOT / "docs" / "README.md"] = index(made)
     return made

@@ -30,7 +30,7 @@ AT_ONCE = {
     "pydantic": ("config.py", "server/"),
     "fastapi": ("server/",),
     "h5py": (),
-    "matplotlib": ("evaluation/compare.py",),
+    "matplotlib": ("evaluation/compare.py", "evaluation/reliability.py"),
 }
 LATE = {
     "torch": ("model.py", "heads.py", "cli/fit.py", "cli/claims.py", "cli/doctor.py"),

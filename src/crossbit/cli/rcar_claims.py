@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from crossbit.cli.rcar_bench import RcarBench, Trial, trials
-from crossbit.cli.show import counted, say
+from crossbit.cli.show import counted, printable, say
 from crossbit.errors import UsageError
 from crossbit.evaluation.claims import claim, claim_of_runs, write_claims
+from crossbit.evaluation.reliability import plot_reliability
 from crossbit.evaluation.result import Result
-from crossbit.evaluation.robustness import BEST, GENERATORS, LAST, MAIN, RATIOS
+from crossbit.evaluation.robustness import BEST, GENERATORS, LAST, MAIN, RATIOS, read_cells
 from crossbit.metrics.significance import Run, Term
 
 PAPER = (
@@ -62,6 +63,8 @@ def bench_rcar(bench: RcarBench, seeds: Sequence[int], folder: Path, ratios: Seq
         found.setdefault(_key(trial), []).append(bench.measured(trial))
     for generator in GENERATORS:
         found["small-loss", generator, 0.0] = found["plain", "", 0.0]  # a rate of nothing leaves nothing out
+    for path in plot_reliability(read_cells(bench.results), bench.results / "reliability"):
+        say(f"plot: {printable(path)}")
     return write_claims("rcar", PAPER, checks(found, seeds, bench.command), folder)
 
 

@@ -93,7 +93,7 @@ def rsum_table(found: Sequence[Cell], moment: str) -> str:
     """Lay out rsums in Markdown: a line for each noise and variant, a column for each ratio."""
     ratios = sorted({cell.ratio for cell in found})
     lines = _head(["noise", "strategy", *(f"{100 * ratio:g} %" for ratio in ratios)], 2)
-    for generator in _generators(found):
+    for generator in generators(found):
         for variant in VARIANTS:
             row = {c.ratio: c for c in _row(found, variant, generator, moment)}
             if any(row):  # more than the clean run
@@ -153,7 +153,8 @@ def _row(found: Sequence[Cell], variant: str, generator: str, moment: str) -> li
     return [*(c for c in mine if not c.generator), *noisy] if noisy else []
 
 
-def _generators(found: Sequence[Cell]) -> list[str]:
+def generators(found: Sequence[Cell]) -> list[str]:
+    """Name the generators of noise, the one of complete noise first."""
     return sorted({c.generator for c in found} - {""}, key=lambda name: (name != MAIN, name))
 
 
