@@ -105,6 +105,18 @@ def test_what_was_measured_is_kept_until_data_or_settings_change(tmp_path: Path)
     assert changed[0].data["fingerprint"] != labels.data["fingerprint"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_gives_codes_of_its_length(name: str, tmp_path: Path) -> None:
+    runs = [Wanted(track, name, 16, 1) for track in ("labels", "captions")]
+    labels, captions = bench_hashing(bench(tmp_path, write(tmp_path)), runs)
+    assert labels.model["width"] == captions.model["width"] == 16
+    assert labels.model["by"] == ("embedding" if SYSTEMS[name].kind == "float" else "code")
+    assert 0 <= labels.metrics["en"]["both"]["map_all"] <= 100
+    assert 0 <= captions.metrics["en"]["both"]["rsum"] <= 600
+    assert labels.seeds == (1,)
+
+
 def test_nested_and_later_codes_share_one_training(tmp_path: Path) -> None:
     data = write(tmp_path)
     runs = [
