@@ -37,7 +37,7 @@ _SCRIPT = """
 const data=JSON.parse(document.getElementById('pairs').textContent),store='crossbit-audit-'+data.audit;
 let kept={};try{kept=JSON.parse(localStorage.getItem(store)||'{}')}catch(e){}
 const name=p=>JSON.stringify([p.item,p.lang,p.place]),made={};
-for(const p of data.pairs){const d=kept[name(p)]||p.decision;if(d)made[name(p)]=d}
+for(const p of data.pairs){const k=name(p);made[k]=k in kept?kept[k]:p.decision}
 const cards=[...document.querySelectorAll('article')];let at=0;
 function show(){let a=0,r=0;cards.forEach((c,i)=>{const d=made[name(data.pairs[i])];c.className=(d||'')+(i===at?' here':'');
 c.querySelector('.state').textContent=d?(d==='reject'?'rejected':'accepted'):'not decided';
@@ -45,7 +45,7 @@ if(d==='accept')a++;if(d==='reject')r++});
 document.getElementById('count').textContent=a+' accepted, '+r+' rejected of '+cards.length}
 function go(i){at=Math.max(0,Math.min(cards.length-1,i));show();
 if(cards[at])cards[at].scrollIntoView({block:'center'})}
-function decide(i,d){const k=name(data.pairs[i]);if(made[k]===d)delete made[k];else made[k]=d;
+function decide(i,d){const k=name(data.pairs[i]);made[k]=made[k]===d?'':d;
 try{localStorage.setItem(store,JSON.stringify(made))}catch(e){}}
 document.addEventListener('keydown',e=>{if(e.ctrlKey||e.metaKey||e.altKey||!cards.length)return;
 if(e.key==='j')go(at+1);else if(e.key==='k')go(at-1);
