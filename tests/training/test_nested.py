@@ -95,7 +95,9 @@ def test_photographs_that_never_were_are_taken_for_their_class() -> None:
     which = np.repeat(np.arange(6), 20)
     rows = made.of(which, np.random.default_rng(0))
     assert ((rows @ weight.T + material.classes.bias).argmax(1) == which).mean() > 0.9
-    assert ((material.pictures @ weight.T + material.classes.bias).argmax(1) == np.resize(np.arange(6), 64)).mean() < 0.5
+    assert (
+        (material.pictures @ weight.T + material.classes.bias).argmax(1) == np.resize(np.arange(6), 64)
+    ).mean() < 0.5
     assert rows.min() >= 0
     assert rows.max() <= 6
 
