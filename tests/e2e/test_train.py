@@ -95,3 +95,19 @@ def test_the_model_is_measured_compared_and_searched_with(data: Path, whole: Pat
     found = json.loads(crossbit("search", "red", "-c", tmp_path / "kept", "--json").out)
     assert found["model"] == "vsepp-manifest"
     assert len(found["hits"]) == 8
+
+
+def test_training_items_are_chosen_by_licence(data: Path, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    for place, record in enumerate(records):
+        record["licence"] = "CC-BY-SA-4.0" if place == 0 else "MIT"
+    listing = data.parent / "licensed.jsonl"
+    listing.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    done = crossbit(*WORDS, listing, "epochs=1", "--licences", "permissive", "--output", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert "licences:\n- permissive" in (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    card = json.loads((tmp_path / "run" / "model" / "config.json").read_text(encoding="utf-8"))
+    assert "Learned 3 pictures" in card["sees"]  # of four in the split, one is shared alike
+    refused = crossbit(*WORDS, listing, "--licences", "free", "--output", tmp_path / "other")
+    assert refused.code == 2
+    assert "licences: found 'free'" in sentence(refused)

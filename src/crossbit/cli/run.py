@@ -31,6 +31,7 @@ class Run:
         encoders: of "image" and "text"; the packaged ones where not named.
         strategy: how pairs are believed; a name of the table, or `module:Class`.
         strategy_config: the strategy's settings that differ from its defaults.
+        licences: classes of licence (permissive, share-alike, copyleft) that an item may have; None takes all.
         noise: a noise file; training reads its wrong captions in place of the right ones.
         noise_fingerprint: of that file; filled in when the run starts, and the file must have it when the run is repeated.
         training: settings of the loop that differ from its defaults.
@@ -45,6 +46,7 @@ class Run:
     encoders: Mapping[str, str] = field(default_factory=dict)
     strategy: str = "plain"
     strategy_config: Mapping[str, Any] = field(default_factory=dict)
+    licences: tuple[str, ...] | None = None
     noise: str | None = None
     noise_fingerprint: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -28,6 +28,9 @@ def train(
         help="openmoji (the default), picto, picto-hand, or a path in any format that is read.",
     ),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to train on; else all."),
+    licences: str = typer.Option(
+        None, "--licences", metavar="CLASS,...", help="Learn from items of these: permissive, share-alike, copyleft."
+    ),
     noise: Path = typer.Option(
         None, "--noise", metavar="FILE", help="Wrong captions to train on, made by `data noise`."
     ),
@@ -49,14 +52,18 @@ def train(
     from crossbit.cli.fit import default_encoders, fit
     from crossbit.cli.run import FILE, check_folder, noise_of, read_run, resolve_run, resolved
     from crossbit.config import write_resolved
+    from crossbit.data.picto.licences import of_licence
 
     flags = {"data": data, "languages": languages.split(",") if languages else None, "seed": seed}
+    flags["licences"] = licences.split(",") if licences else None
     flags["noise"] = str(noise) if noise else None
     run = read_run(config, words or (), {name: value for name, value in flags.items() if value is not None})
     run, wrong = noise_of(run)
     method, loop = resolve_run(run)
     encoders = default_encoders(run.method) | dict(run.encoders)
     manifest = open_data(run.data, run.languages)
+    if run.licences:
+        manifest = of_licence(manifest, *run.licences)
     folder = output or Path("runs") / f"{run.method.rpartition(':')[2]}-{manifest.name}-{run.seed}"
     settings = resolved(run, method, loop, encoders)
     check_folder(folder, settings, resume=resume)
