@@ -98,6 +98,7 @@ def test_longer_than_a_block() -> None:
         (written(np.array([0, np.nan, 0]), 16000, subtype="FLOAT"), "no numbers"),
         (written(np.array([0, np.inf, 0]), 16000, subtype="FLOAT"), "no numbers"),
     ],
+    ids=["empty", "words", "picture", "cut", "no samples", "slow", "nan", "infinite"],  # the bytes hold the time of day
 )
 def test_what_is_no_sound(data: bytes, says: str) -> None:
     with pytest.raises(MediaError, match=says):
