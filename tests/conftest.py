@@ -28,3 +28,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = Path(__file__).parent.parent / ".crossbit" / "cache"
         os.environ["CROSSBIT_CACHE"] = str(folder)
     return Path(os.environ["CROSSBIT_CACHE"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_to_serializable(report: object) -> None:
+    """Spell half characters out: damaged texts are logged, and what is caught of it has to travel between processes."""
+    if isinstance(report, pytest.TestReport):
+        report.sections = [
+            (name, text.encode("utf-8", "backslashreplace").decode("utf-8")) for name, text in report.sections
+        ]
