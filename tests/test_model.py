@@ -200,8 +200,8 @@ def test_what_a_model_cannot_do_is_said() -> None:
         model.encode("audio", ["a"])
     with pytest.raises(AbilityError, match="no joint score"):
         model.scorer(model.features("text", ["a"]), lambda ids: model.features("image", PICTURES))
-    with pytest.raises(UsageError, match="text 1 is ''"):
-        model.encode_text(["a", ""])
+    with pytest.raises(UsageError, match="text 1 is 7, expected a string"):
+        model.encode_text(["a", 7])  # type: ignore[list-item]
     with pytest.raises(MediaError):
         model.encode_image([b"not a picture"])
 

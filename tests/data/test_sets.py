@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from crossbit.data.manifest import Caption, Item, Manifest
+from crossbit.data.packaged import is_packaged
 from crossbit.data.picto import assemble
-from crossbit.data.sets import is_packaged, open_set
+from crossbit.data.sets import open_set
 from crossbit.errors import ManifestError
 
 

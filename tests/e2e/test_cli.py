@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_index_says_which_model_and_what_it_did(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     done = crossbit("index", tmp_path)
-    assert re.match(r"model: conse\. Knows a thousand kinds of things", sentence(done))
+    assert re.match(r"model: base\. Finds photographs of a thousand kinds of things", sentence(done))
     assert re.fullmatch(rf"1 added in [\d.]+ s; 1 picture in {tmp_path}/.crossbit\n", done.out)
 
 

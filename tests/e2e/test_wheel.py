@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE")
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so"))
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist", copy, folder=copy)
     (built,) = (copy / "dist").glob("*.whl")
     return built
@@ -66,9 +66,12 @@ def test_wheel_holds_every_module_and_all_data(wheel: Path) -> None:
     sources = {
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src" / "crossbit").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".so", ".pyd", ".c")
     }
-    assert {name for name in names if ".dist-info/" not in name} == sources
+    built = {name for name in names if ".dist-info/" not in name}
+    assert {name for name in built if not name.startswith("crossbit/codes/_hamming.")} == sources
+    if shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]):
+        assert "crossbit/codes/_hamming.abi3.so" in built
     information = {name.partition(".dist-info/")[2] for name in names - sources}
     assert {"licenses/LICENSE", "licenses/NOTICE", "entry_points.txt", "METADATA"} <= information
 

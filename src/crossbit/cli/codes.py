@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import typer
 
 from crossbit.cli.show import json_out, printable, say
@@ -75,6 +74,8 @@ def codes_afterwards(
 
     if not model.dim:
         raise AbilityError(f"model `{model.name}` has no embedding, so no codes can be made from it")
+    import numpy as np
+
     rows: Mapping[str, np.ndarray]
     if train is None:
         rows = {view: np.zeros((1, model.dim), np.float32) for view in model.views}

@@ -14,8 +14,8 @@ from crossbit.cli.noise import noise
 from crossbit.cli.prepare import prepare
 from crossbit.cli.show import counted, json_out, printable, table_out
 from crossbit.cli.stats import stats
+from crossbit.data.packaged import PACKAGED, is_packaged
 from crossbit.data.picto.licences import read_table
-from crossbit.data.sets import PACKAGED
 from crossbit.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def open_data(name: str, languages: Sequence[str] | None = None) -> Manifest:
         ManifestError: there is neither; the message names what there is.
     """
     from crossbit.config import suggest
-    from crossbit.data.sets import is_packaged, open_set
+    from crossbit.data.sets import open_set
 
     if not is_packaged(name) and "{" not in name and not Path(name).exists():
         raise ManifestError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from crossbit.cli.show import counted, json_out, printable, say, table_out
-from crossbit.data.sets import PACKAGED
+from crossbit.data.packaged import PACKAGED
 
 
 def prepare(

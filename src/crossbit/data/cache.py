@@ -199,6 +199,8 @@ class CachedFeatures:
         lengths, first = np.empty(size, np.int64), np.empty(size, np.int64)
         for number, pack in enumerate(places.packs):
             here = np.flatnonzero(places.pack_of == number)
+            if not len(here):
+                continue
             rows = places.row_of[here]
             pooled[here] = pack.pooled[rows]
             first[here], lengths[here] = pack.starts[rows], pack.lengths[rows]

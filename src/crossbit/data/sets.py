@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from crossbit.data.manifest import Manifest
 from crossbit.data.manifest_arrow import read_items
+from crossbit.data.packaged import DRAWINGS, HAND, NAME
 from crossbit.errors import ManifestError
 
 log = logging.getLogger(__name__)
-
-PACKAGED = ("openmoji", "openmoji-each", "picto", "picto-hand")
-"""Data sets that come with packages, by name."""
-
-DRAWINGS = ("noto", "twemoji", "openmoji", "fluent-flat", "fluent-3d")
-"""The drawing sets of picto, by source."""
-
-HAND = "openmoji"
-"""The drawing set that `picto-hand` holds out whole."""
-
-_NAME = re.compile(rf"({'|'.join(PACKAGED)})(?::([a-z0-9+-]+))?")
-
-
-def is_packaged(name: str) -> bool:
-    """Say whether this names a packaged set, such as `picto:noto+stamps`."""
-    return _NAME.fullmatch(name) is not None
 
 
 def open_set(dataset: Manifest | Path | str, languages: Iterable[str] | None = None) -> Manifest:
@@ -47,7 +31,7 @@ def open_set(dataset: Manifest | Path | str, languages: Iterable[str] | None = N
     if isinstance(dataset, Manifest):
         return dataset
     path = Path(dataset)
-    match = _NAME.fullmatch(str(dataset))
+    match = NAME.fullmatch(str(dataset))
     if match is not None and not path.exists():
         name, sources = match[1], match[2].split("+") if match[2] else ()
         return _picto(name, sources, languages) if name.startswith("picto") else _openmoji(name, sources)
