@@ -483,7 +483,8 @@ class Model:
             encoder = self.encoder(view)
             tokens = encoder.encode(encoder.prepare([probe])).tokens.shape[1]
             target = folder / f"{view}.onnx"
-            export_head(self.method, view, self.card.dims[view], tokens, bool(self.dim), hashes, target)
+            widths_in = (self.card.dims[view][0], self.card.dims[view][1])  # a list, read from a folder
+            export_head(self.method, view, widths_in, tokens, bool(self.dim), hashes, target)
 
 
 def method_class(key: str) -> type[Method]:

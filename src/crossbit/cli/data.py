@@ -15,7 +15,6 @@ from crossbit.cli.prepare import prepare
 from crossbit.cli.show import counted, json_out, printable, table_out
 from crossbit.cli.stats import stats
 from crossbit.data.packaged import PACKAGED, is_packaged
-from crossbit.data.picto.licences import read_table
 from crossbit.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ def print_summary(manifest: Manifest, json: bool) -> None:
 
 def summary(manifest: Manifest) -> dict[str, Any]:
     """Count items, concepts, captions and languages."""
+    from crossbit.data.picto.licences import read_table
+
     splits = []
     for split in sorted({item.split for item in manifest}):
         items = [item for item in manifest if item.split == split]
