@@ -28,13 +28,12 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import BatchError
 from crossbit.methods.base import Method, sign
 from crossbit.nn.hashing import HashNetwork, over_lengths
-from crossbit.nn.losses import bit_balance, pairwise_likelihood, shares_label
+from crossbit.nn.losses import bit_balance, cosines, pairwise_likelihood, shares_label
 from crossbit.nn.vocabulary import Vocabulary
 
 
@@ -141,14 +140,10 @@ class CMHRDRN(Method):
     def _distances(self, features: Mapping[str, Tensor], image: Tensor, text: Tensor) -> Float[Tensor, " B"]:
         """Compare the cosines of codes with those of features that were spread over [-1, 1]."""
         with torch.no_grad():
-            before = {view: _spread(_cosines(features[view], features[view])) for view in self.reads}
+            before = {view: _spread(cosines(features[view], features[view])) for view in self.reads}
             both = (before["image"] + before["text"]) / 2
-        within = (_cosines(image, image) - before["image"]).square() + (_cosines(text, text) - before["text"]).square()
-        return (within + (_cosines(image, text) - both).square()).mean(1)
-
-
-def _cosines(a: Float[Tensor, "B K"], b: Float[Tensor, "B K"]) -> Float[Tensor, "B B"]:
-    return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+        within = (cosines(image, image) - before["image"]).square() + (cosines(text, text) - before["text"]).square()
+        return (within + (cosines(image, text) - both).square()).mean(1)
 
 
 def _spread(cosines: Float[Tensor, "B B"]) -> Float[Tensor, "B B"]:

@@ -20,11 +20,11 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
 from crossbit.nn.hashing import HashNetwork, over_lengths
+from crossbit.nn.losses import cosines
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class DJSRH(Method):
 
         def rebuilt(first: Tensor, second: Tensor) -> Tensor:
             def term(k: int) -> Tensor:
-                return (target - _cosines(first[:, :k], second[:, :k])).square().mean(1)
+                return (target - cosines(first[:, :k], second[:, :k])).square().mean(1)
 
             return over_lengths(config.bits, config.nested, term)
 
@@ -107,9 +107,5 @@ class DJSRH(Method):
     def _affinity(self, batch: Batch) -> Float[Tensor, "B B"]:
         config = self.config
         image, text = (self.networks[view].standardise(batch[view].pooled) for view in self.reads)  # type: ignore[operator, union-attr]
-        joint = config.beta * _cosines(image, image) + (1 - config.beta) * _cosines(text, text)
+        joint = config.beta * cosines(image, image) + (1 - config.beta) * cosines(text, text)
         return (1 - config.eta) * joint + config.eta * joint @ joint.T / len(batch)
-
-
-def _cosines(a: Float[Tensor, "B K"], b: Float[Tensor, "B K"]) -> Float[Tensor, "B B"]:
-    return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T

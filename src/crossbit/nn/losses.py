@@ -82,6 +82,11 @@ def bit_correlation(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
     return (moments - torch.eye(bits, device=relaxed.device)).square().sum() / bits**2
 
 
+def cosines(a: Float[Tensor, "A K"], b: Float[Tensor, "B K"]) -> Float[Tensor, "A B"]:
+    """Give the cosine of every row of `a` with every row of `b`."""
+    return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+
+
 def shares_label(labels: Float[Tensor, "B C"]) -> Float[Tensor, "B B"]:
     """Give 1 where two rows share at least one label, else 0."""
     return (labels @ labels.T > 0).to(labels.dtype)
