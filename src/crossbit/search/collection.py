@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,28 +12,26 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from crossbit import __version__
-from crossbit.cachedir import cache_dir
-from crossbit.errors import AbilityError, CollectionError, FingerprintError, NothingFound, UsageError
+from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
 from crossbit.search.durable import told, writing
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
-from crossbit.search.head import Head, Meta, is_collection, read_head, read_meta, root_for_head, write_head, write_meta
+from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.ingest import Ingest, Settings
+from crossbit.search.opened import Opened
+from crossbit.search.place import check_place, clear, load_model, reference_of
 from crossbit.search.plan import Known, Plan, plan
 from crossbit.search.query import Query, answer
-from crossbit.search.records import Hit, Item, Stats, SyncReport, VerifyReport
+from crossbit.search.records import Hit, SyncReport
 from crossbit.search.sidecars import Sidecars
-from crossbit.search.snapshot import Snapshot, open_snapshot
-from crossbit.search.verify import verify
-from crossbit.search.walk import Broken, walk
+from crossbit.search.snapshot import Snapshot
+from crossbit.search.walk import walk
 from crossbit.search.writer import writer
 
 FOLDER = ".crossbit"
 """Where the collection of a folder of pictures lies, unless another place is named."""
 
-OURS = frozenset({"meta.json", "head.json", "segments", "store", "lock"})
 
-
-class Collection:
+class Collection(Opened):
     """Pictures with their captions and metadata, searchable by words, picture or embedding.
 
     Make one with `create`, open one with `open`. Reading needs no lock and sees the last commit, also of other processes;
@@ -49,17 +46,6 @@ class Collection:
         <BLANKLINE>
         hint: make one with `crossbit index FOLDER`
     """
-
-    def __init__(self, folder: Path, model: Any = None) -> None:
-        """Use `open` or `create`."""
-        self.folder = folder
-        self.meta = read_meta(folder)
-        read_head(folder)
-        self._model: Any = None
-        self._snapshot: Snapshot | None = None
-        self._state: tuple[int, ...] = ()
-        if model is not None:
-            self._model = self._checked(_load(model))
 
     @classmethod
     def create(
@@ -84,11 +70,11 @@ class Collection:
             CollectionError: the folder holds something else, or cannot be written.
             AbilityError: the model neither embeds nor hashes, so nothing can be indexed with it.
         """
-        folder, reference = Path(folder), _reference(model)
+        folder, reference = Path(folder), reference_of(model)
         if vectors not in ("float16", "int8"):
             raise UsageError(f"vectors {vectors!r}, expected 'float16' or 'int8'")
-        _check_place(folder, replace)
-        model = _load(model)
+        check_place(folder, replace)
+        model = load_model(model)
         if not model.dim and not model.bits:
             raise AbilityError(
                 f"`{model.name}` scores pairs jointly, so it has no embedding or code to index",
@@ -107,7 +93,7 @@ class Collection:
         with told(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with writing(folder), told(folder):
-            _clear(folder)
+            clear(folder)
             write_meta(folder, meta)
             write_head(folder, Head(root="" if root is None else root_for_head(Path(root), folder)))
         return cls(folder, model)
@@ -127,66 +113,6 @@ class Collection:
         folder = Path(folder)
         inside = folder / FOLDER
         return cls(inside if not is_collection(folder) and is_collection(inside) else folder, model)
-
-    # reading
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Give the last commit; a newer one, made by whichever process, is opened when there is one."""
-        try:
-            info = os.stat(self.folder / "head.json")
-            state: tuple[int, ...] = (info.st_ino, info.st_mtime_ns, info.st_size)
-        except FileNotFoundError:
-            state = ()
-        if self._snapshot is None or state != self._state:
-            self._snapshot, self._state = open_snapshot(self.folder, self.meta, self._snapshot), state
-        return self._snapshot
-
-    @property
-    def root(self) -> Path | None:
-        """Give the folder that item paths are relative to."""
-        return self.snapshot.root
-
-    @property
-    def model(self) -> Any:
-        """Give the model, loading it when it is first asked for.
-
-        Raises:
-            FingerprintError: the model of that name is not the one any more that the collection was made with.
-        """
-        if self._model is None:
-            self._model = self._checked(_load(self.meta.reference))
-        return self._model
-
-    def __len__(self) -> int:
-        return len(self.snapshot)
-
-    def __bool__(self) -> bool:
-        return True  # an empty collection is a collection
-
-    def __iter__(self) -> Iterator[Item]:
-        return self.snapshot.all_items()
-
-    def __getitem__(self, item: int) -> Item:
-        """Give an item by id.
-
-        Raises:
-            KeyError: there is none.
-        """
-        found = self.snapshot.items([item])
-        if not found:
-            raise KeyError(item)
-        return found[0]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the files and the model."""
-        self._snapshot, self._model = None, None
 
     def search(
         self,
@@ -221,40 +147,6 @@ class Collection:
         """
         query = Query(text, image, embedding, k, where, candidates, threshold, on_long_text)
         return answer(query, self.snapshot, lambda: self.model)
-
-    def quarantine(self) -> list[Broken]:
-        """Give the files that could not be used, with reasons."""
-        return sorted(self.snapshot.quarantine().values(), key=lambda broken: broken.key)
-
-    def verify(self) -> VerifyReport:
-        """Compare every file with the checksum that it was committed with; `.check()` of the report raises on damage."""
-        return verify(self.folder)
-
-    def stats(self) -> Stats:
-        """Give counts, sizes and what the collection was made with."""
-        snapshot, meta = self.snapshot, self.meta
-        sizes: dict[str, int] = {}
-        for path in sorted(self.folder.rglob("*")):
-            if path.is_file():
-                name = path.relative_to(self.folder).as_posix()
-                name = "store" if name.startswith("store/") else name
-                sizes[name] = sizes.get(name, 0) + path.stat().st_size
-        return Stats(
-            folder=self.folder,
-            root=snapshot.root,
-            model=meta.model,
-            fingerprint=meta.fingerprint,
-            dim=meta.dim,
-            bits=meta.bits,
-            vectors=meta.vectors,
-            items=len(snapshot),
-            rows=snapshot.rows,
-            captions=snapshot.rows - len(snapshot),
-            dead=sum(card.dead for card in snapshot.head.segments),
-            quarantined=len(snapshot.quarantine()),
-            fields={name: sorted(kinds) for name, kinds in sorted(snapshot.fields.items())},
-            bytes=sizes,
-        )
 
     # writing
 
@@ -411,70 +303,6 @@ class Collection:
                 "name another collection with `--collection FOLDER`",
             )
         return path
-
-    def _checked(self, model: Any) -> Any:
-        """Refuse a model that did not make the collection; of one with nested codes take as many bits as it keeps."""
-        if model.fingerprint != self.meta.fingerprint and 0 < self.meta.bits < model.bits:
-            model = model.with_bits(self.meta.bits)
-        if model.fingerprint != self.meta.fingerprint:
-            raise FingerprintError(
-                f"{self.folder}: made with model `{self.meta.model}` (fingerprint {self.meta.fingerprint}), asked with "
-                f"`{model.name}` ({model.fingerprint})",
-                f"index again: `crossbit index FOLDER --model {_reference(model)} --rebuild`, "
-                f"or search with `--model {self.meta.reference}`",
-            )
-        return model
-
-
-def _load(model: Any) -> Any:
-    """Load a model by name or folder; a model is given back as it is."""
-    if not isinstance(model, (str, Path)):
-        return model
-    from crossbit.model import Model
-
-    return Model.from_pretrained(os.fspath(model))
-
-
-def _reference(model: Any) -> str:
-    """Say what loads a model again: a name, or an absolute folder."""
-    if not isinstance(model, (str, Path)):
-        folder = getattr(model, "folder", None)
-        # a folder in the cache is made from the name, and made again when the cache is emptied
-        cached = folder is not None and Path(os.path.abspath(folder)).is_relative_to(os.path.abspath(cache_dir()))
-        model = model.name if folder is None or cached else folder
-    text = str(os.fspath(model))
-    return os.path.abspath(text) if os.path.isdir(text) else text
-
-
-def _check_place(folder: Path, replace: bool) -> None:
-    """Refuse a place that a collection must not take.
-
-    Raises:
-        CollectionError: it is a file, a folder of something else, or a collection that is not to be replaced.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise CollectionError(f"{folder}: a file, expected a new or empty folder")
-    if is_collection(folder):
-        if not replace:
-            raise CollectionError(f"{folder}: there is a collection already", "open it, or replace it with `--rebuild`")
-        return
-    names = set(os.listdir(folder)) if folder.is_dir() else set()
-    unfinished = "meta.json" in names and all(name in OURS or name.endswith(".partial") for name in names)
-    if names - {"lock"} and not unfinished:
-        raise CollectionError(
-            f"{folder}: holds {sorted(names)[0]!r}, expected a new or empty folder for the collection",
-            "name another place with `--collection FOLDER`",
-        )
-
-
-def _clear(folder: Path) -> None:
-    """Remove an old collection, its head first: from then on there is none, whatever happens."""
-    for name in ("head.json", *sorted(os.listdir(folder))):
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif name != "lock":
-            path.unlink(missing_ok=True)
 
 
 def _ready(rows: Any, keys: Sequence[bytes]) -> dict[bytes, tuple[Any, Any]]:

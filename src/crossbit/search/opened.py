@@ -1,0 +1,136 @@
+"""Opened: a collection that is open for reading: its last commit, its model, what it holds, how large it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from crossbit.errors import FingerprintError
+from crossbit.search.head import read_head, read_meta
+from crossbit.search.place import load_model, reference_of
+from crossbit.search.records import Item, Stats, VerifyReport
+from crossbit.search.snapshot import Snapshot, open_snapshot
+from crossbit.search.verify import verify
+from crossbit.search.walk import Broken
+
+
+class Opened:
+    """What `Collection` can do without writing. It needs no lock and sees the last commit, also of other processes."""
+
+    def __init__(self, folder: Path, model: Any = None) -> None:
+        """Use `open` or `create`."""
+        self.folder = folder
+        self.meta = read_meta(folder)
+        read_head(folder)
+        self._model: Any = None
+        self._snapshot: Snapshot | None = None
+        self._state: tuple[int, ...] = ()
+        if model is not None:
+            self._model = self._checked(load_model(model))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Give the last commit; a newer one, made by whichever process, is opened when there is one."""
+        try:
+            info = os.stat(self.folder / "head.json")
+            state: tuple[int, ...] = (info.st_ino, info.st_mtime_ns, info.st_size)
+        except FileNotFoundError:
+            state = ()
+        if self._snapshot is None or state != self._state:
+            self._snapshot, self._state = open_snapshot(self.folder, self.meta, self._snapshot), state
+        return self._snapshot
+
+    @property
+    def root(self) -> Path | None:
+        """Give the folder that item paths are relative to."""
+        return self.snapshot.root
+
+    @property
+    def model(self) -> Any:
+        """Give the model, loading it when it is first asked for.
+
+        Raises:
+            FingerprintError: the model of that name is not the one any more that the collection was made with.
+        """
+        if self._model is None:
+            self._model = self._checked(load_model(self.meta.reference))
+        return self._model
+
+    def __len__(self) -> int:
+        return len(self.snapshot)
+
+    def __bool__(self) -> bool:
+        return True  # an empty collection is a collection
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.snapshot.all_items()
+
+    def __getitem__(self, item: int) -> Item:
+        """Give an item by id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = self.snapshot.items([item])
+        if not found:
+            raise KeyError(item)
+        return found[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files and the model."""
+        self._snapshot, self._model = None, None
+
+    def quarantine(self) -> list[Broken]:
+        """Give the files that could not be used, with reasons."""
+        return sorted(self.snapshot.quarantine().values(), key=lambda broken: broken.key)
+
+    def verify(self) -> VerifyReport:
+        """Compare every file with the checksum that it was committed with; `.check()` of the report raises on damage."""
+        return verify(self.folder)
+
+    def stats(self) -> Stats:
+        """Give counts, sizes and what the collection was made with."""
+        snapshot, meta = self.snapshot, self.meta
+        sizes: dict[str, int] = {}
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file():
+                name = path.relative_to(self.folder).as_posix()
+                name = "store" if name.startswith("store/") else name
+                sizes[name] = sizes.get(name, 0) + path.stat().st_size
+        return Stats(
+            folder=self.folder,
+            root=snapshot.root,
+            model=meta.model,
+            fingerprint=meta.fingerprint,
+            dim=meta.dim,
+            bits=meta.bits,
+            vectors=meta.vectors,
+            items=len(snapshot),
+            rows=snapshot.rows,
+            captions=snapshot.rows - len(snapshot),
+            dead=sum(card.dead for card in snapshot.head.segments),
+            quarantined=len(snapshot.quarantine()),
+            fields={name: sorted(kinds) for name, kinds in sorted(snapshot.fields.items())},
+            bytes=sizes,
+        )
+
+    def _checked(self, model: Any) -> Any:
+        """Refuse a model that did not make the collection; of one with nested codes take as many bits as it keeps."""
+        if model.fingerprint != self.meta.fingerprint and 0 < self.meta.bits < model.bits:
+            model = model.with_bits(self.meta.bits)
+        if model.fingerprint != self.meta.fingerprint:
+            raise FingerprintError(
+                f"{self.folder}: made with model `{self.meta.model}` (fingerprint {self.meta.fingerprint}), asked with "
+                f"`{model.name}` ({model.fingerprint})",
+                f"index again: `crossbit index FOLDER --model {reference_of(model)} --rebuild`, "
+                f"or search with `--model {self.meta.reference}`",
+            )
+        return model
