@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import betaln, logsumexp
+from scipy.special import betaln, expit
 
 Kind = Literal["beta", "gaussian"]
 Values = Float[np.ndarray, " N"]
@@ -26,6 +26,23 @@ _WEIGHT = 0.01
 _SHAPE = (0.05, 200.0)
 _SPREAD = 1e-6
 _GRID = np.linspace(EDGE, 1 - EDGE, 1001)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Values and what every sweep needs of them, computed once."""
+
+    x: Values
+    square: Values
+    log: Values
+    log_rest: Values
+
+    @classmethod
+    def of(cls, x: Values) -> _Known:
+        return cls(x, x**2, np.log(x), np.log1p(-x))
+
+
+Density = Callable[[_Known, Pair, Pair], "tuple[Values, Values]"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +79,11 @@ class Mixture:
         """Say whether there are two kinds of pairs at all: the means lie apart. Our guard."""
         return bool(self.means[1] - self.means[0] >= 0.15)
 
-    def log_densities(self, x: Values) -> Float[np.ndarray, "N 2"]:
+    def log_densities(self, x: Values) -> Float[np.ndarray, "2 N"]:
         """Give the log of weight times density of both components."""
         density = _beta if self.kind == "beta" else _gaussian
-        logs: np.ndarray = density(_inside(x), self.first, self.second) + np.log(self.weights)
-        return logs
+        logs: np.ndarray = np.stack(density(_Known.of(_inside(x)), self.first, self.second))
+        return logs + np.log(self.weights)[:, None]
 
     def posterior(self, x: Values, monotone: bool = True) -> Values:
         """Give the probability that each value comes from the noise.
@@ -87,8 +104,8 @@ class Mixture:
         return mended
 
     def _raw(self, x: Values) -> Values:
-        logs = self.log_densities(x)
-        found: Values = np.exp(logs[:, 1] - logsumexp(logs, axis=1))
+        one, two = self.log_densities(x)
+        found: Values = expit(two - one)
         return found
 
 
@@ -134,24 +151,20 @@ def fit_beta_beside_uniform(x: Values, *, tolerance: float = 1e-6, sweeps: int =
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
-    values = _inside(x)
+    values = _Known.of(_inside(x))
     first, second = np.array([0.5, 1.0]), np.array([8.0, 1.0])
-    share = float(np.clip(2 * (values > 0.5).mean(), _WEIGHT, 1 - _WEIGHT))  # right pairs seldom lie in the upper half
+    share = float(np.clip(2 * (x > 0.5).mean(), _WEIGHT, 1 - _WEIGHT))  # right pairs seldom lie in the upper half
     weights, before, done = np.array([1 - share, share]), np.nan, 0
     for done in range(1, sweeps + 1):  # noqa: B007 - the count is kept
-        logs = _beta(values, first, second) + np.log(weights)
-        total = logsumexp(logs, axis=1)
-        now = float(total.mean())
+        now, belong = _expected(values, first, second, weights, _beta)
         if abs(now - before) <= tolerance * abs(before):
             break
         before = now
-        belong = np.maximum(np.exp(logs - total[:, None]), _FLOOR)
         a, b = _beta_moments(*_weighted(values, belong))
         first[0], second[0] = min(float(a[0]), 1.0), max(float(b[0]), 1.0)  # falling, or it is no right pairs'
-        weights = np.clip(belong.mean(0), _WEIGHT, 1 - _WEIGHT)
-        weights = weights / weights.sum()
-    likelihood = float(logsumexp(_beta(values, first, second) + np.log(weights), axis=1).mean())
-    gain = likelihood - 1.5 * np.log(len(values)) / len(values)  # one uniform component has likelihood 0
+        weights = _shares(belong)
+    likelihood, _ = _expected(values, first, second, weights, _beta)
+    gain = likelihood - 1.5 * np.log(len(x)) / len(x)  # one uniform component has likelihood 0
     return Mixture("beta", first, second, weights, likelihood, done, gain)
 
 
@@ -160,7 +173,7 @@ def _fit(
     x: Values,
     first: Pair,
     second: Pair,
-    density: Callable[[Values, Pair, Pair], np.ndarray],
+    density: Density,
     moments: Callable[[Pair, Pair], tuple[Pair, Pair]],
     tolerance: float,
     sweeps: int,
@@ -168,39 +181,47 @@ def _fit(
     x = np.asarray(x, np.float64)
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
         raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
-    values, weights = _inside(x), np.full(2, 0.5)
+    values, weights = _Known.of(_inside(x)), np.full(2, 0.5)
     before, done = np.nan, 0  # nothing is close to nan
     for done in range(1, sweeps + 1):  # noqa: B007 - the count is kept
-        logs = density(values, first, second) + np.log(weights)
-        total = logsumexp(logs, axis=1)
-        now = float(total.mean())
+        now, belong = _expected(values, first, second, weights, density)
         if abs(now - before) <= tolerance * abs(before):
             break
         before = now
-        share = np.maximum(np.exp(logs - total[:, None]), _FLOOR)
-        first, second = moments(*_weighted(values, share))
-        weights = np.clip(share.mean(0), _WEIGHT, 1 - _WEIGHT)
-        weights /= weights.sum()
-    logs = density(values, first, second) + np.log(weights)
-    likelihood = float(logsumexp(logs, axis=1).mean())
-    gain = (
-        likelihood - _alone(values, density, moments) - 1.5 * np.log(len(values)) / len(values)
-    )  # 5 numbers against 2
+        first, second = moments(*_weighted(values, belong))
+        weights = _shares(belong)
+    likelihood, _ = _expected(values, first, second, weights, density)
+    gain = likelihood - _alone(values, density, moments) - 1.5 * np.log(len(x)) / len(x)  # 5 numbers against 2
     found = Mixture(kind, first, second, weights, likelihood, done, gain)
     order = np.argsort(found.means, kind="stable")  # by mean after every fit, never by place
     return Mixture(kind, first[order], second[order], weights[order], likelihood, done, gain)
 
 
-def _alone(values: Values, density: Callable[..., np.ndarray], moments: Callable[..., tuple[Pair, Pair]]) -> float:
+def _expected(
+    values: _Known, first: Pair, second: Pair, weights: Pair, density: Density
+) -> tuple[float, Float[np.ndarray, "2 N"]]:
+    """Give the mean log-likelihood, and to which component each value belongs."""
+    one, two = density(values, first, second)
+    one, two = one + np.log(weights[0]), two + np.log(weights[1])
+    share = expit(one - two)
+    return float(np.logaddexp(one, two).mean()), np.maximum(np.stack([share, 1 - share]), _FLOOR)
+
+
+def _shares(belong: Float[np.ndarray, "2 N"]) -> Pair:
+    shares: Pair = np.clip(belong.mean(1), _WEIGHT, 1 - _WEIGHT)
+    return shares / shares.sum()
+
+
+def _alone(values: _Known, density: Density, moments: Callable[[Pair, Pair], tuple[Pair, Pair]]) -> float:
     """Give the mean log-likelihood of one component."""
-    first, second = moments(*_weighted(values, np.ones((len(values), 2))))
-    return float(density(values, first, second)[:, 0].mean())
+    first, second = moments(*_weighted(values, np.ones((2, len(values.x)))))
+    return float(density(values, first, second)[0].mean())
 
 
-def _weighted(values: Values, share: Float[np.ndarray, "N 2"]) -> tuple[Pair, Pair]:
-    mass = share.sum(0)
-    mean = (share * values[:, None]).sum(0) / mass
-    spread = (share * (values[:, None] - mean) ** 2).sum(0) / mass
+def _weighted(values: _Known, belong: Float[np.ndarray, "2 N"]) -> tuple[Pair, Pair]:
+    mass = belong.sum(1)
+    mean = belong @ values.x / mass
+    spread = belong @ values.square / mass - mean**2
     return mean, np.maximum(spread, _SPREAD)
 
 
@@ -214,14 +235,15 @@ def _gaussian_moments(mean: Pair, spread: Pair) -> tuple[Pair, Pair]:
     return mean, spread
 
 
-def _beta(x: Values, a: Pair, b: Pair) -> np.ndarray:
-    density: np.ndarray = (a - 1) * np.log(x)[:, None] + (b - 1) * np.log1p(-x)[:, None] - betaln(a, b)
-    return density
+def _beta(values: _Known, a: Pair, b: Pair) -> tuple[Values, Values]:
+    normal = betaln(a, b)
+    one, two = ((a[k] - 1) * values.log + (b[k] - 1) * values.log_rest - normal[k] for k in range(2))
+    return one, two
 
 
-def _gaussian(x: Values, mean: Pair, spread: Pair) -> np.ndarray:
-    density: np.ndarray = -0.5 * ((x[:, None] - mean) ** 2 / spread + np.log(2 * np.pi * spread))
-    return density
+def _gaussian(values: _Known, mean: Pair, spread: Pair) -> tuple[Values, Values]:
+    one, two = (-0.5 * ((values.x - mean[k]) ** 2 / spread[k] + np.log(2 * np.pi * spread[k])) for k in range(2))
+    return one, two
 
 
 def _inside(x: Values) -> Values:

@@ -61,8 +61,12 @@ class Strategy:
     peers: int = 1
     needs_evidence: bool = False
 
+    def looks(self, epoch: int) -> bool:
+        """Say whether evidence is wanted at the start of this epoch; it costs a pass over all pairs."""
+        return self.needs_evidence
+
     def start_epoch(self, epoch: int, evidence: Sequence[PairEvidence]) -> None:
-        """Look at the evidence; `evidence` is empty where it is not needed."""
+        """Look at the evidence; in an epoch that `looks` declines it is not called."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Give what is remembered from epoch to epoch beyond the evidence; a checkpoint keeps it. Nothing by default."""
@@ -96,13 +100,3 @@ def single(method: object, view: Encoded) -> Float[Tensor, "B E"] | None:
         if callable(getattr(type(method), ability, None)):
             return F.normalize(getattr(method, ability)(view), dim=-1)
     return None
-
-
-def joint(method: object, batch: Batch) -> Float[Tensor, "B B"]:
-    """Give the similarity of every item of the batch with every caption, in whichever way the method compares."""
-    name = next(view for view in batch.views if view != "text")
-    rows, columns = single(method, batch[name]), single(method, batch["text"])
-    if rows is not None and columns is not None:
-        return rows @ columns.T
-    score: Tensor = method.score((batch[name],), (batch["text"],))  # type: ignore[attr-defined]
-    return score

@@ -55,6 +55,10 @@ class NCR(Strategy):
         self._label: list[Float32[np.ndarray, " N"]] = []
         self._clean: list[np.ndarray] = []
 
+    def looks(self, epoch: int) -> bool:
+        """Want evidence once the warm-up is over."""
+        return epoch >= self.config.warm_up
+
     def start_epoch(self, epoch: int, evidence: Sequence[PairEvidence]) -> None:
         """Divide the pairs by the evidence of each copy and hand the division to the other."""
         if epoch < self.config.warm_up:

@@ -9,6 +9,7 @@ Engineering 2023.
     in each step       the method's losses, with correspondence y_i and weighted by y_i      T1, retrieval
                        + 1.0  InfoNCE over the batch, weighted by y_i                        T2, matching
                        + 0.05 InfoNCE between two views of one item by itself                T3, consistency
+                                                     the item as it is, and thinned
 
 From the abstract: multi-task learning slows the fit to noise so that losses stay apart, a beta mixture over the losses, labels
 refurbished by the posterior of its noise component, partial and complete noise.
@@ -32,7 +33,7 @@ from crossbit.batch import Batch, Encoded, Moment
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.losses import info_nce
 from crossbit.nn.mixtures import Mixture, fit_beta, fit_gaussian
-from crossbit.strategies.base import Learner, PairEvidence, Strategy, joint, single, weighted
+from crossbit.strategies.base import Learner, PairEvidence, Strategy, single, weighted
 
 _INVERSE_TEMPERATURE = 20.0
 
@@ -45,7 +46,7 @@ class RCARConfig:
         warm_up: epochs in which every pair is believed.
         matching: weight of T2; 0 leaves it out.
         consistency: weight of T3; 0 leaves it out.
-        drop: share of an item's tokens, and of the channels of its pooled vector, that each of the two views of T3 lacks.
+        drop: share of an item's tokens, and of the channels of its pooled vector, that the second view of T3 lacks.
         mixture: over which components the evidence is spread.
         refurbish: "belief" is the formula above; "zero" takes q = 0, plain down-weighting; "none" believes every pair, which
             leaves multi-task training alone.
@@ -72,6 +73,11 @@ class RCAR(Strategy):
         self.mixture: Mixture | None = None
         self.posterior: Float32[np.ndarray, " N"] | None = None
         self.correspondence: Float32[np.ndarray, " N"] | None = None
+        self.needs_evidence = self.config.refurbish != "none"
+
+    def looks(self, epoch: int) -> bool:
+        """Want evidence once the warm-up is over, and never where every pair is believed."""
+        return self.needs_evidence and epoch >= self.config.warm_up
 
     def start_epoch(self, epoch: int, evidence: Sequence[PairEvidence]) -> None:
         """Fit the mixture and refurbish the labels; nothing is doubted in the warm-up, or while nothing can be told apart."""
@@ -107,25 +113,38 @@ class RCAR(Strategy):
             label = torch.from_numpy(self.correspondence)[batch.pair.cpu()].to(batch.pair.device)
         believed = batch if label is None else replace(batch, correspondence=label)
         terms = dict(method.losses(believed, moment))
+        # the rows of T2 are the first view of T3, so that this costs one more look at an item and not two
+        rows = {name: single(method, view) for name, view in batch.views.items()} if self._has_tasks else {}
         if config.matching:
-            matching = info_nce(joint(method, batch), batch.positives(), _INVERSE_TEMPERATURE)
-            terms["matching"] = config.matching * matching
+            name = next(view for view in batch.views if view != "text")
+            items, captions = rows[name], rows["text"]
+            if items is None or captions is None:
+                similarity: Tensor = method.score((batch[name],), (batch["text"],))  # type: ignore[attr-defined]
+            else:
+                similarity = items @ captions.T
+            terms["matching"] = config.matching * info_nce(similarity, batch.positives(), _INVERSE_TEMPERATURE)
         terms = weighted(terms, label)
         if config.consistency:
-            terms |= self._consistency(method, batch)
+            terms |= self._consistency(method, batch, rows)
         return terms
 
-    def _consistency(self, method: Learner, batch: Batch) -> dict[str, Tensor]:
+    @property
+    def _has_tasks(self) -> bool:
+        return bool(self.config.matching or self.config.consistency)
+
+    def _consistency(self, method: Learner, batch: Batch, rows: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
-        for name, view in batch.views.items():
-            first, second = (single(method, self._thinned(view)) for _ in range(2))
-            if first is None or second is None:  # a joint scorer has nothing to say of one item alone
+        for name, first in rows.items():
+            if first is None:  # a joint scorer has nothing to say of one item alone
                 return {}
+            second = single(method, self._thinned(batch[name]))
+            assert second is not None
             loss = info_nce(first @ second.T, batch.positives(), _INVERSE_TEMPERATURE)
-            terms[f"consistency_{name}"] = self.config.consistency / len(batch.views) * loss
+            terms[f"consistency_{name}"] = self.config.consistency / len(rows) * loss
         return terms
 
     def _thinned(self, view: Encoded) -> Encoded:
         """Leave out some tokens and some channels; a row keeps at least its first real token."""
-        channels = (torch.rand_like(view.pooled) >= self.config.drop) / (1 - self.config.drop)
-        return replace(view, mask=drop_tokens(view.mask, self.config.drop), pooled=view.pooled * channels)
+        channels = torch.rand_like(view.pooled) >= self.config.drop
+        pooled = view.pooled * channels * (1 / (1 - self.config.drop))
+        return replace(view, mask=drop_tokens(view.mask, self.config.drop), pooled=pooled)

@@ -245,7 +245,7 @@ def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep
 
 def _begin(run: _Run, place: checkpoint.Place) -> None:
     """Show the evidence to a strategy that needs it; one that goes on within an epoch sees again what it had seen."""
-    if not run.strategy.needs_evidence:
+    if not run.strategy.looks(place.epoch):
         return
     if not place.steps:
         place.random, place.believed = torch.get_rng_state(), run.strategy.state()
