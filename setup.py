@@ -7,6 +7,7 @@ setup(
         Extension(
             "crossbit.codes._hamming",
             ["src/crossbit/codes/_hamming.c"],
+            depends=["src/crossbit/codes/_hamming.h"],
             extra_compile_args=["-O3"],
             py_limited_api=True,
             optional=True,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import sysconfig
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from crossbit.codes import hamming_topk, kernel
+from crossbit.codes import hamming_distances, hamming_topk, hamming_within, kernel
 from crossbit.errors import EngineError
 
 COMPILED = [level for level in kernel.levels() if level != "numpy"]
@@ -35,6 +41,110 @@ def test_long_lists_agree_with_the_twin(level: str, width: int) -> None:
         expected = hamming_topk(queries, codes, k, level="numpy")
         np.testing.assert_array_equal(found[0], expected[0])
         np.testing.assert_array_equal(found[1], expected[1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    width=st.integers(1, 512),
+    count=st.integers(1, 700),
+    asked=st.integers(1, 9),
+    k=st.integers(1, 60),
+    share=st.sampled_from([None, 0.02, 0.3, 0.9]),
+    threads=st.integers(1, 3),
+    near=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_width_agrees_with_the_twin(
+    width: int, count: int, asked: int, k: int, share: float | None, threads: int, near: bool, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    codes, queries = some(count, width, seed, few=True), some(asked, width, seed + 1, few=True)
+    if near:  # many equal codes, and queries among them
+        codes = codes[draw.integers(0, max(1, count // 20), count)]
+        queries = codes[draw.integers(0, count, asked)]
+    allow = None if share is None else draw.random(count) < share
+    distances = hamming_distances(queries, codes)
+    radius = int(draw.choice(distances.ravel()))
+    expected = hamming_topk(queries, codes, k, allow=allow, level="numpy")
+    around = hamming_within(queries, codes, radius, allow=allow, level="numpy")
+    for query, (rows, found) in enumerate(around):  # the twin against a plain count
+        inside = np.flatnonzero((distances[query] <= radius) & (True if allow is None else allow))
+        np.testing.assert_array_equal(rows, inside[np.argsort(distances[query][inside], kind="stable")])
+        np.testing.assert_array_equal(found, distances[query][rows])
+    for level in COMPILED:
+        rows, found = hamming_topk(queries, codes, k, allow=allow, level=level, threads=threads)
+        np.testing.assert_array_equal(rows, expected[0])
+        np.testing.assert_array_equal(found, expected[1])
+        for one, other in zip(
+            hamming_within(queries, codes, radius, allow=allow, level=level, threads=threads), around, strict=True
+        ):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("level", kernel.levels())
+def test_a_radius_finds_more_than_there_is_room_for_at_first(level: str) -> None:
+    codes = np.zeros((5000, 8), np.uint8)
+    codes[1::2, 0] = 1
+    codes[7, 0] = 3
+    rows, distances = hamming_within(np.zeros((1, 8), np.uint8), codes, 1, level=level)[0]
+    assert rows.tolist() == [*range(0, 5000, 2), *(n for n in range(1, 5000, 2) if n != 7)]
+    assert distances.tolist() == [0] * 2500 + [1] * 2499
+    assert len(hamming_within(np.zeros((1, 8), np.uint8), codes, 99, level=level)[0][0]) == 5000
+
+
+@pytest.mark.parametrize("level", kernel.levels())
+def test_a_radius_around_nothing_is_empty(level: str) -> None:
+    found = hamming_within(some(3, 8, 0), np.empty((0, 8), np.uint8), 9, level=level)
+    assert [len(rows) for rows, _ in found] == [0, 0, 0]
+    found = hamming_within(some(3, 8, 0), some(50, 8, 1), 64, allow=np.zeros(50, bool), level=level)
+    assert [len(rows) for rows, _ in found] == [0, 0, 0]
+    with pytest.raises(EngineError, match="radius is -1"):
+        hamming_within(some(3, 8, 0), some(50, 8, 1), -1, level=level)
+
+
+INTERRUPTED = """
+import numpy as np
+from crossbit.codes import hamming_topk, hamming_within
+codes = np.zeros((125_000_000, 8), np.uint8)  # a gigabyte of one and the same page of zeros
+queries = np.zeros((256, 8), np.uint8)
+print("begin", flush=True)
+try:
+    {call}
+    print("went to the end")
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+print(len(hamming_topk(queries[:2], codes[:5], 3)[0]))
+"""
+
+
+@pytest.mark.skipif(not COMPILED or sys.platform == "win32", reason="needs the kernel, and signals of POSIX")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "hamming_topk(queries, codes, 3, level='plain')",
+        "hamming_topk(queries, codes, 3, level='plain', threads=2)",
+        "hamming_within(~queries, codes, 3, level='plain')",
+    ],
+)
+def test_an_interrupt_ends_one_pass_of_half_a_minute(call: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.replace("{call}", call)], stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "begin\n"
+        time.sleep(0.3)
+        program.send_signal(signal.SIGINT)
+        assert program.stdout.read() == "interrupted\n2\n"
+    assert program.returncode == 0
+
+
+def test_reading_is_for_whole_words() -> None:
+    if not COMPILED:
+        pytest.skip("the kernel is not built here")
+    kernel.read(some(100, 8, 0), threads=3)
+    with pytest.raises(EngineError, match="codes of 7 bytes"):
+        kernel.read(some(100, 7, 0))
 
 
 @pytest.mark.parametrize("level", COMPILED)
@@ -71,6 +181,8 @@ def test_many_queries_pass_in_groups() -> None:
 def test_a_search_can_be_stopped(level: str) -> None:
     with pytest.raises(EngineError, match="hamming_topk: stopped"):
         hamming_topk(some(2, 8, 0), some(5000, 8, 1), 3, level=level, stop=np.ones(1, np.uint8))
+    with pytest.raises(EngineError, match="hamming_within: stopped"):
+        hamming_within(some(2, 8, 0), some(5000, 8, 1), 3, level=level, stop=np.ones(1, np.uint8))
     rows, _ = hamming_topk(some(2, 8, 0), some(5000, 8, 1), 3, level=level, stop=np.zeros(1, np.uint8))
     assert (rows >= 0).all()
 
@@ -108,6 +220,10 @@ def test_sizes_that_do_not_fit_are_refused_by_the_kernel_itself() -> None:
         lambda: call(0, 64, 1, 2, rows[:, :1].copy()),
         lambda: call(0, 64, 1, 2, bitmap=np.zeros(7, np.uint8)),
         lambda: call(3, 64, 1, 2, bitmap=np.zeros(8, np.uint8)),
+        lambda: built.within(codes[:1], 1, codes, 0, 64, 1, 65, 64, None, None, -1),
+        lambda: built.within(codes[:1], 1, codes, 0, 65, 1, 3, 64, None, None, -1),
+        lambda: built.read(codes, 0, 65),
+        lambda: built.read(codes, 9, 8),
     ):
         with pytest.raises(ValueError, match="bytes, expected|out of range|multiple of 8"):
             wrong()

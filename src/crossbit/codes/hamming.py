@@ -1,7 +1,7 @@
-"""Hamming distances and exact top-k on packed codes: by the kernel in C where it was built, and by its twin in NumPy.
+"""Hamming distances, exact top-k and radius search on packed codes: by the kernel in C where it was built, else by NumPy.
 
-The twin works block by block on 64-bit words counted with `numpy.bitwise_count`. Both give the same rows in the same order,
-ties by ascending row; the twin is the truth that the kernel is tested against, and what runs where no compiler was.
+The twin in NumPy works block by block on 64-bit words counted with `numpy.bitwise_count`. Both give the same rows
+in the same order, ties by ascending row; the twin is the truth that the kernel is tested against, and what runs without it.
 """
 
 from __future__ import annotations
@@ -125,6 +125,61 @@ def hamming_topk(
             best[top : top + group] = np.sort(merged, axis=1)[:, :k]
     rows = np.where(best == _far(queries.shape[1]), -1, best & _ROW_MASK)
     return rows, (best >> _ROW_BITS).astype(np.int32)
+
+
+def hamming_within(
+    queries: UInt8[np.ndarray, "Q W"],
+    codes: UInt8[np.ndarray, "N _"],
+    radius: int,
+    *,
+    allow: Shaped[np.ndarray, " M"] | None = None,
+    threads: int = 1,
+    level: str = "auto",
+    stop: UInt8[np.ndarray, " 1"] | None = None,
+) -> list[tuple[Int64[np.ndarray, " n"], Int32[np.ndarray, " n"]]]:
+    """Find for each query all codes that differ in at most `radius` bits, exactly.
+
+    Args:
+        queries: packed codes.
+        codes: packed codes of the gallery.
+        radius: differing bits, 0 or more; from 8 * W on it finds everything.
+        allow: the rows that may be found: a mask of N booleans, or row numbers in any order.
+        threads: how many share the codes; the NumPy twin takes one.
+        level: of `kernel.levels()`, or "auto" for the fastest.
+        stop: set it to 1 from another thread, and the search ends early with `EngineError`.
+
+    Returns:
+        Rows and distances of each query, nearest first, equal ones by ascending row.
+
+    Raises:
+        EngineError: as `hamming_topk`, or the radius is negative.
+    """
+    _check("hamming_within", queries, codes)
+    if radius < 0:
+        raise EngineError(f"hamming_within: radius is {radius}, expected 0 or more")
+    allowed = allowed_rows(allow, len(codes), "hamming_within")
+    widest = 8 * queries.shape[1]
+    radius = min(radius, widest)
+    if (chosen := kernel.chosen(level, codes.shape[1])) != "numpy":
+        return kernel.within(queries, codes, radius, allowed, threads, chosen, widest, stop)
+    total = len(codes) if allowed is None else len(allowed)
+    asked, size = words(queries), max(1, _BLOCK_PAIRS // max(1, len(queries)))
+    found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in queries]
+    for start in range(0, total, size):
+        if stop is not None and stop[0]:
+            raise EngineError("hamming_within: stopped")
+        numbers = np.arange(start, min(start + size, total)) if allowed is None else allowed[start : start + size]
+        distances = hamming_block(asked, words(codes[numbers]))
+        for query, row in enumerate(distances):
+            near = np.flatnonzero(row <= radius)
+            found[query].append((numbers[near], row[near].astype(np.int32)))
+    answers = []
+    for parts in found:
+        rows = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in parts)])
+        far = np.concatenate([np.empty(0, np.int32), *(distances for _, distances in parts)])
+        order = np.argsort(far, kind="stable")
+        answers.append((rows[order], far[order]))
+    return answers
 
 
 _ROW_BITS = 40

@@ -6,9 +6,11 @@ each of which reads its part of the codes once for all queries with the interpre
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
@@ -78,79 +80,155 @@ def topk(
     Raises:
         EngineError: the search was stopped.
     """
-    numbers = None
-    if allowed is not None and len(allowed) * _FEW < len(codes):
-        codes, numbers, allowed = codes[allowed], allowed, None
-    bitmap = None if allowed is None else _bitmap(allowed, len(codes))
+    scan = _Scan(queries, codes, allowed, threads, level, far - 1, stop)
     rows = np.full((len(queries), k), -1, np.int64)
     distances = np.full((len(queries), k), far, np.int32)
-    for top in range(0, len(queries), _QUERIES):
-        part = slice(top, top + _QUERIES)
-        found = _search(_words(queries[part]), codes, min(k, len(codes)), bitmap, threads, level, far - 1, stop)
+    if not len(scan.codes):
+        return rows, distances
+    k = min(k, len(scan.codes))
+    for part in scan.groups():
+        found = _merged(
+            scan.over(part, lambda some, first, last, bitmap: scan.nearest(some, first, last, bitmap, k)), k
+        )
         rows[part, : found[0].shape[1]], distances[part, : found[0].shape[1]] = found
     distances[rows < 0] = far
-    if numbers is not None:
-        rows = np.where(rows < 0, -1, numbers[rows]) if len(numbers) else rows
-    return rows, distances
+    return scan.numbered(rows), distances
 
 
-def _search(
-    queries: np.ndarray,
-    codes: np.ndarray,
-    k: int,
-    bitmap: np.ndarray | None,
+def within(
+    queries: UInt8[np.ndarray, "Q W"],
+    codes: UInt8[np.ndarray, "N W"],
+    radius: int,
+    allowed: Int64[np.ndarray, " A"] | None,
     threads: int,
     level: str,
     widest: int,
-    stop: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    if not k or not len(queries):
-        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.int32)
-    whole = codes.shape[1] % 8 == 0 and codes.flags.c_contiguous and codes.ctypes.data % 8 == 0
-    size = len(codes) if whole else min(len(codes), _ROWS)
-    size = min(size, _round_up(-(-len(codes) // max(1, threads))))
-    starts = range(0, len(codes), size)
+    stop: UInt8[np.ndarray, " 1"] | None,
+) -> list[tuple[Int64[np.ndarray, " n"], Int32[np.ndarray, " n"]]]:
+    """Find all within a radius by the kernel; see `hamming_within`, which has checked the arguments.
 
-    def run(start: int) -> tuple[np.ndarray, np.ndarray]:
-        end = min(start + size, len(codes))
-        if whole:  # a view: memory maps are read in place
-            return _nearest(queries, codes, start, end, min(k, end - start), bitmap, level, widest, stop)
-        part = None if bitmap is None else bitmap[start // 8 : -(-end // 8)]
-        found, distances = _nearest(
-            queries, _words(codes[start:end]), 0, end - start, min(k, end - start), part, level, widest, stop
-        )
-        return np.where(found < 0, -1, found + start), distances
-
-    if threads > 1 and len(starts) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(run, starts))
-    else:
-        parts = [run(start) for start in starts]
-    return _merged(parts, k)
+    Raises:
+        EngineError: the search was stopped.
+    """
+    scan = _Scan(queries, codes, allowed, threads, level, widest, stop)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in scan.groups():
+        parts = scan.over(part, lambda some, first, last, bitmap: scan.within(some, first, last, bitmap, radius))
+        for pairs in zip(*parts, strict=True):
+            rows, distances = (np.concatenate(side) for side in zip(*pairs, strict=True))
+            order = np.argsort(distances, kind="stable") if len(pairs) > 1 else slice(None)
+            found.append((scan.numbered(rows[order]), distances[order]))
+    return found or [(np.empty(0, np.int64), np.empty(0, np.int32)) for _ in queries]
 
 
-def _nearest(
-    queries: np.ndarray,
-    codes: np.ndarray,
-    first: int,
-    last: int,
-    k: int,
-    bitmap: np.ndarray | None,
-    level: str,
-    widest: int,
-    stop: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int32)
-    built = extension()
-    if built is None:
-        raise EngineError("hamming_topk: the kernel is not built here", "use level numpy")
-    words = queries.shape[1] // 8
-    stopped = built.nearest(
-        queries, len(queries), codes, first, last, words, k, widest, bitmap, stop, _NUMBERS[level], rows, distances
-    )
-    if stopped:
-        raise EngineError("hamming_topk: stopped")
-    return rows, distances
+def read(codes: UInt8[np.ndarray, "N W"], threads: int = 1) -> None:
+    """Read all codes once and do nothing with them: no exact search over them can take less time.
+
+    Raises:
+        EngineError: the kernel is not built here, or the codes are not whole 64-bit words in one piece.
+    """
+    built = _built()
+    if codes.shape[1] % 8 or not codes.flags.c_contiguous:
+        raise EngineError(f"read: codes of {codes.shape[1]} bytes, expected rows of whole 64-bit words in one piece")
+    edges = np.linspace(0, codes.size // 8, threads + 1).astype(np.int64).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(built.read, [codes] * threads, edges[:-1], edges[1:]))
+
+
+_Part = TypeVar("_Part")
+
+
+class _Scan:
+    """One search: queries and codes as the kernel reads them, cut into parts that threads share."""
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        codes: np.ndarray,
+        allowed: np.ndarray | None,
+        threads: int,
+        level: str,
+        widest: int,
+        stop: np.ndarray | None,
+    ) -> None:
+        self.numbers = None
+        if allowed is not None and len(allowed) * _FEW < len(codes):
+            codes, self.numbers, allowed = codes[allowed], allowed, None
+        self.bitmap = None if allowed is None else _bitmap(allowed, len(codes))
+        self.queries, self.codes, self.threads, self.level, self.widest = _words(queries), codes, threads, level, widest
+        self.stop = np.zeros(1, np.uint8) if stop is None else stop
+        self.whole = codes.shape[1] % 8 == 0 and codes.flags.c_contiguous and codes.ctypes.data % 8 == 0
+
+    def groups(self) -> list[slice]:
+        """Cut the queries into groups that pass over the codes together."""
+        return [slice(top, top + _QUERIES) for top in range(0, len(self.queries), _QUERIES)] if len(self.codes) else []
+
+    def numbered(self, rows: np.ndarray) -> np.ndarray:
+        """Give the rows of all codes, where only some were gathered."""
+        return rows if self.numbers is None else np.where(rows < 0, -1, self.numbers[rows])
+
+    def over(self, part: slice, work: Callable[[np.ndarray, int, int, np.ndarray | None], _Part]) -> list[_Part]:
+        """Have a group of queries pass over all codes, in as many parts as there are threads, and give what each found."""
+        queries = self.queries[part]
+        size = len(self.codes) if self.whole else min(len(self.codes), _ROWS)
+        size = min(size, _round_up(-(-len(self.codes) // max(1, self.threads))))
+        starts = range(0, len(self.codes), size)
+
+        def run(start: int) -> _Part:
+            return work(queries, start, min(start + size, len(self.codes)), self.bitmap)
+
+        if self.threads < 2 or len(starts) < 2:
+            return [run(start) for start in starts]
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                return list(pool.map(run, starts))
+            except BaseException:  # an interrupt reaches the main thread alone: have the others end too
+                before, self.stop[0] = self.stop[0], 1
+                pool.shutdown(cancel_futures=True)
+                self.stop[0] = before
+                raise
+
+    def nearest(
+        self, queries: np.ndarray, first: int, last: int, bitmap: np.ndarray | None, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k nearest of a part of the codes."""
+        codes, begin, end, bitmap = self._part(first, last, bitmap)
+        k = min(k, last - first)
+        rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int32)
+        stopped = _built().nearest(
+            queries, len(queries), codes, begin, end, queries.shape[1] // 8, k, self.widest, bitmap, self.stop,
+            _NUMBERS[self.level], rows, distances,
+        )  # fmt: skip
+        if stopped:
+            raise EngineError("hamming_topk: stopped")
+        return np.where(rows < 0, -1, rows + (first - begin)), distances
+
+    def within(
+        self, queries: np.ndarray, first: int, last: int, bitmap: np.ndarray | None, radius: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Give all within a radius of a part of the codes."""
+        codes, begin, end, bitmap = self._part(first, last, bitmap)
+        found = _built().within(
+            queries, len(queries), codes, begin, end, queries.shape[1] // 8, radius, self.widest, bitmap, self.stop,
+            _NUMBERS[self.level],
+        )  # fmt: skip
+        if found is None:
+            raise EngineError("hamming_within: stopped")
+        return [(np.frombuffer(r, np.int64) + (first - begin), np.frombuffer(d, np.int32)) for r, d in found]
+
+    def _part(self, first: int, last: int, bitmap: np.ndarray | None) -> tuple[np.ndarray, int, int, np.ndarray | None]:
+        """Give codes as words with the rows to look at: all codes in place (memory maps too), or a part that is filled up."""
+        if self.whole:
+            return self.codes, first, last, bitmap
+        part = None if bitmap is None else bitmap[first // 8 : -(-last // 8)]
+        return _words(self.codes[first:last]), 0, last - first, part
+
+
+def _built() -> ModuleType:
+    found = extension()
+    if found is None:
+        raise EngineError("the Hamming kernel is not built here", "use level numpy")
+    return found
 
 
 def _merged(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
