@@ -18,8 +18,8 @@ DIMS = {"clip": {"image": (12, 8), "text": (10, 8)}}
 """Methods that need widths of a certain kind; the others are tried with widths that all differ."""
 
 
-CONFIGS: dict[str, dict[str, object]] = {"cmhr_drn": {"text_net": "pooled"}}
-"""Settings that differ from the small ones: random tokens are no words that a vocabulary could know."""
+CONFIGS: dict[str, dict[str, object]] = {"cmhr_drn": {"text_net": "pooled"}, "mvsen": {"classes": 8}}
+"""Settings that differ from the small ones: random tokens are no words that a vocabulary could know, and have no labels."""
 
 
 def load(name: str) -> type[Method]:

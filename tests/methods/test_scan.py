@@ -48,6 +48,7 @@ def test_regions_ask_in_the_other_direction() -> None:
     assert straight(direction="i2t", pool="mean").score((image,), (text,)).item() == pytest.approx(0.5)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
 def test_either_side_may_ask_and_blocks_change_nothing(direction: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)

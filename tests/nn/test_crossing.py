@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossbit.nn.crossing import affinity, cosine_of_seen, looks
+from crossbit.nn.crossing import affinity, blocks, cosine_of_seen, looks, own_looks, see
 
 
 def toys(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -84,3 +84,29 @@ def test_padding_and_order_change_nothing(axis: str) -> None:
     scores = affinity(a, b)
     again = cosine_of_seen(scores, looks(scores, mask_a, mask_b, 9.0), a.norm(dim=2), b) * mask_a[:, None]
     torch.testing.assert_close(again[:, :, :4], cosines)
+
+
+def test_what_is_seen_is_the_weighted_sum() -> None:
+    a, b, mask_a, mask_b = toys()
+    weights = looks(affinity(a, b), mask_a, mask_b, 9.0)
+    torch.testing.assert_close(see(weights, b), torch.einsum("xyal,yld->xyad", weights, b))
+
+
+def test_own_weights_are_the_diagonal_of_all_pairs() -> None:
+    a, b, mask_a, mask_b = toys()
+    b, mask_b = torch.cat([b, b[:1] + 1]), torch.cat([mask_b, mask_b[1:]])
+    every = looks(affinity(a, b), mask_a, mask_b, 9.0)
+    rows = torch.arange(3)
+    torch.testing.assert_close(own_looks(a, mask_a, b, mask_b, 9.0), every[rows, rows])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "cost", "most"), [(5, 7, 3, 20), (1, 9, 100, 10), (4, 4, 1, 1000), (0, 3, 1, 9)]
+)
+def test_blocks_cover_every_pair_once_and_stay_small(first: int, second: int, cost: int, most: int) -> None:
+    seen = torch.zeros(first, second)
+    for rows, columns in blocks(first, second, cost, most):
+        part = seen[rows, columns]
+        assert part.numel() * cost <= max(most, cost)
+        seen[rows, columns] += 1
+    assert bool((seen == 1).all())

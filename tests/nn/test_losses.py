@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossbit.nn.losses import bit_balance, hinge, info_nce, inverse_temperature, quantisation, ramp, soft_margin
+from crossbit.nn.losses import (
+    bit_balance,
+    hinge,
+    info_nce,
+    inverse_temperature,
+    quantisation,
+    ramp,
+    soft_margin,
+    top_k_hinge,
+)
 
 # rows are items, columns captions
 SIMILARITY = torch.tensor([[0.9, 0.8, 0.1], [0.3, 0.5, 0.6], [0.0, 0.4, 0.7]])
@@ -81,3 +90,20 @@ def test_ramp_and_temperature_stay_in_bounds() -> None:
     assert ramp(0.3, 0.0) == 1.0
     assert inverse_temperature(torch.tensor(99.0)).item() == pytest.approx(100.0, rel=1e-5)
     assert inverse_temperature(torch.tensor(-9.0)).item() == 1.0
+
+
+def test_the_k_hardest_negatives_by_hand() -> None:
+    # violations item to text: row 0: 0.1, 0; row 1: 0, 0.3; row 2: 0, 0. Two of them among three items: k = 0 + 1
+    assert torch.allclose(top_k_hinge(SIMILARITY, OWN), hinge(SIMILARITY, OWN))
+    # with a margin of 1: row 0: 0.9, 0.2; row 1: 0.8, 1.1; row 2: 0.3, 0.7: six among three, so k = 3, and all are added;
+    # text to item: column 0: 0.4, 0.1; column 1: 1.3, 0.9; column 2: 0.4, 0.9
+    expected = torch.tensor([1.1 + 0.5, 1.9 + 2.2, 1.0 + 1.3])
+    assert torch.allclose(top_k_hinge(SIMILARITY, OWN, 1.0), expected)
+    together = torch.ones(3, 3, dtype=torch.bool)
+    assert torch.equal(top_k_hinge(SIMILARITY, together), torch.zeros(3))
+
+
+def test_k_is_counted_from_items_to_texts_and_used_both_ways() -> None:
+    # item to text violates once in three rows (k = 1), text to item twice in one column: the harder one alone counts
+    similarity = torch.tensor([[0.5, 0.0, 0.0], [0.5, 0.9, 0.0], [0.4, 0.0, 0.9]])
+    assert top_k_hinge(similarity, OWN).tolist() == pytest.approx([0.2, 0.0, 0.0])

@@ -11,6 +11,7 @@ METHODS: dict[str, str] = {
     "djsrh": "crossbit.methods.djsrh:DJSRH",
     "fgcmh": "crossbit.methods.fgcmh:FGCMH",
     "itq": "crossbit.methods.itq:ITQ",
+    "mvsen": "crossbit.methods.mvsen:MVSEN",
     "nested": "crossbit.methods.nested:Nested",
     "scan": "crossbit.methods.scan:SCAN",
     "ucch": "crossbit.methods.ucch:UCCH",

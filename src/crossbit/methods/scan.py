@@ -26,13 +26,13 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
-from crossbit.nn.crossing import FAR, affinity, cosine_of_seen, looks
+from crossbit.nn.crossing import FAR, affinity, blocks, cosine_of_seen, looks, own_looks
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.losses import hinge, soft_margin
 from crossbit.nn.standardise import Standardise
 
-_NUMBERS = 1 << 24
-"""Affinities that are held at a time while scoring: 64 MB a tensor."""
+_NUMBERS = 1 << 22
+"""Affinities that are held at a time while scoring: 16 MB a tensor."""
 
 
 @dataclass(frozen=True)
@@ -89,25 +89,13 @@ class SCAN(Method):
         (query,), (item,) = queries, items
         asks = query.modality == ("text" if self.config.direction == "t2i" else "image")
         a, b = (query, item) if asks else (item, query)
-        tokens_a, tokens_b = self._tokens(a), self._tokens(b)
-        size = max(1, _NUMBERS // max(1, tokens_a.shape[1] * b.mask.numel()))
-        rows = [
-            self._scores(tokens_a[at : at + size], a.mask[at : at + size], tokens_b, b.mask)
-            for at in range(0, len(a), size)
-        ]
-        found = torch.cat(rows) if rows else tokens_a.new_zeros(0, len(b))
+        found = self._all(self._tokens(a), a.mask, self._tokens(b), b.mask)
         return found if asks else found.T
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
-        tokens_a, tokens_b = self._tokens(a), self._tokens(b)
-        rows = []
-        for at in range(len(a)):
-            one = slice(at, at + 1)
-            scores = affinity(tokens_a[one], tokens_b[one])
-            weights = looks(scores, a.mask[one], b.mask[one], self.config.inverse_temperature)
-            rows.append(weights[0, 0] * a.mask[at][:, None])
-        return torch.stack(rows)
+        weights = own_looks(self._tokens(a), a.mask, self._tokens(b), b.mask, self.config.inverse_temperature)
+        return weights * a.mask[:, :, None]
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give the hinge of each pair."""
@@ -125,6 +113,14 @@ class SCAN(Method):
         if self.training and self.config.dropout:  # the same channels of all tokens of an item
             tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)
         return F.normalize(self.project[view.modality](tokens), dim=-1)
+
+    def _all(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
+        if torch.is_grad_enabled():  # what is learned from is kept anyway
+            return self._scores(a, mask_a, b, mask_b)
+        found = a.new_zeros(len(a), len(b))
+        for rows, columns in blocks(len(a), len(b), a.shape[1] * b.shape[1], _NUMBERS):
+            found[rows, columns] = self._scores(a[rows], mask_a[rows], b[columns], mask_b[columns])
+        return found
 
     def _scores(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
         scores = affinity(a, b)

@@ -6,6 +6,8 @@ normalised over the tokens that ask and its softmax runs over the tokens that ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -32,10 +34,24 @@ def looks(
     Source: SCAN (Lee and others, ECCV 2018), equations 1 and 2 (text to image: `a` are the words): negative affinities are
         shrunk to a tenth, each token of `b` is normalised over the tokens of `a`, then the softmax over `b`.
     """
-    real_a, real_b = mask_a[:, None, :, None], mask_b[None, :, None, :]
+    return _weights(scores, mask_a[:, None, :, None], mask_b[None, :, None, :], inverse_temperature)
+
+
+def own_looks(
+    a: Float[Tensor, "B La D"],
+    mask_a: Bool[Tensor, "B La"],
+    b: Float[Tensor, "B Lb D"],
+    mask_b: Bool[Tensor, "B Lb"],
+    inverse_temperature: float,
+) -> Float[Tensor, "B La Lb"]:
+    """Give the same weights where every row of `a` is compared with the row of `b` at its own place alone."""
+    return _weights(a @ b.transpose(1, 2), mask_a[:, :, None], mask_b[:, None, :], inverse_temperature)
+
+
+def _weights(scores: Tensor, real_a: Tensor, real_b: Tensor, inverse_temperature: float) -> Tensor:
     scores = F.leaky_relu(scores, 0.1).masked_fill(~real_a, 0.0)
-    scores = scores / scores.norm(dim=2, keepdim=True).clamp(min=1e-8)
-    return torch.softmax((scores * inverse_temperature).masked_fill(~real_b, FAR), dim=3) * real_b
+    scores = scores / scores.norm(dim=-2, keepdim=True).clamp(min=1e-8)
+    return torch.softmax((scores * inverse_temperature).masked_fill(~real_b, FAR), dim=-1) * real_b
 
 
 def cosine_of_seen(
@@ -59,3 +75,26 @@ def cosine_of_seen(
     product = (weights * scores).sum(3)
     squared = (torch.einsum("xyal,ylm->xyam", weights, gram) * weights).sum(3)
     return product / (norms[:, None] * squared.clamp(min=1e-12).sqrt()).clamp(min=1e-8)
+
+
+def see(weights: Float[Tensor, "Na Nb La Lb"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Na Nb La D"]:
+    """Give what each token of `a` sees in `b`: the weighted sum of its tokens, not brought to unit length."""
+    (na, nb, la, lb), width = weights.shape, b.shape[2]
+    # one product an item of `b`, whatever the number of items of `a`
+    seen = torch.bmm(weights.transpose(0, 1).reshape(nb, na * la, lb), b)
+    return seen.reshape(nb, na, la, width).transpose(0, 1)
+
+
+def blocks(first: int, second: int, cost: int, most: int) -> Iterator[tuple[slice, slice]]:
+    """Cut all pairs of two sides into blocks of at most `most` numbers, where a pair needs `cost` of them.
+
+    Blocks are about square, so that what is made once an item of either side is made seldom; memory does not grow with the
+    number of items.
+    """
+    pairs = max(1, most // max(1, cost))
+    columns = max(1, min(second, round(pairs**0.5)))
+    rows = max(1, min(first, pairs // columns))
+    columns = max(1, min(second, pairs // rows))
+    for top in range(0, first, rows):
+        for left in range(0, second, columns):
+            yield slice(top, min(top + rows, first)), slice(left, min(left + columns, second))

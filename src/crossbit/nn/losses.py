@@ -51,6 +51,29 @@ def hinge(
     return (item_to_text.sum(1) + text_to_item.sum(1)) / negatives
 
 
+def top_k_hinge(
+    similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"], margin: float | Float[Tensor, " B"] = 0.2
+) -> Float[Tensor, " B"]:
+    """Give the hinge of each pair over its k hardest negatives, both directions added; k falls as training goes on.
+
+    `k` is the mean number of negatives of an item that violate the margin, plus one: nearly all in the beginning, the hardest
+    alone in the end, a warm-up that needs no schedule. It is counted from items to captions and used for both directions.
+
+    Args:
+        similarity: of every item with every caption.
+        positives: True where row and column show the same item.
+        margin: one for all, or one a pair.
+
+    Source: the published code of MVSEN (Qin and others, JCST 2024), which sums over the batch; our mean is taken outside.
+    """
+    diagonal, size = similarity.diagonal(), len(similarity)
+    wide = margin if isinstance(margin, float) else margin[:, None]
+    item_to_text = (wide + similarity - diagonal[:, None]).clamp(min=0).masked_fill(positives, 0)
+    text_to_item = (wide + similarity.T - diagonal[:, None]).clamp(min=0).masked_fill(positives, 0)
+    k = min(size, int((item_to_text > 0).sum()) // size + 1)
+    return item_to_text.topk(k, 1).values.sum(1) + text_to_item.topk(k, 1).values.sum(1)
+
+
 def info_nce(
     similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"], inverse_temperature: float | Tensor
 ) -> Float[Tensor, " B"]:

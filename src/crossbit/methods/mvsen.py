@@ -1,0 +1,367 @@
+"""`mvsen`: a joint scorer that reasons over graphs of word-region pairs, with two auxiliary tasks beside retrieval.
+
+"Multi-Task Visual Semantic Embedding Network for Image-Text Retrieval", Qin, Li, Tang, Hao, Ge, Pang; Journal of Computer
+Science and Technology 39(4), 2024.
+
+    regions (B, L, D) -> standardise -> Linear          words (B, L, D) -> standardise -> Bi-GRU
+    both -> one shared encoder: Linear, ReLU, LayerNorm, self-attention with a memory            within a modality
+    words look at regions ("t2i") and regions at words ("i2t"), as in SCAN                       across modalities
+    node = unit(W (seen - own)^2), one a token that asks -> graph layers in cascade -> tanh head -> mean = score
+    L = topk + text + labels
+    topk    hinge over the k hardest negatives, k falling with the violations
+    text    the caption against another caption of the same picture, by self-attention of their own
+    labels  which frequent words the picture's captions hold, from what words and regions see of each other
+
+From the paper (abstract and published code): all of this, both tasks, memory, three graph layers, the sizes.
+Our reconstruction, where the published code errs or is silent: padding is masked by true lengths (their mask of tokens that
+sum to zero masks no padding; `mask="zero_sum"` has it); all terms are means, with weights at which both tasks have a say
+(theirs are `text_weight=0.001, label_weight=0.00014`, relative to a mean); the label task sees the caption with its own
+picture, half and half (theirs: `label_mix=0.99, label_images="batch"`); labels are the frequent content words of the training
+captions; both directions share one model and their scores are averaged (theirs are two models, mixed with a weight that was
+chosen on the test set); the text task's heads have the usual width; inputs are standardised; a grid may be averaged to fewer
+cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from crossbit.batch import Batch, Encoded, Moment, Views
+from crossbit.methods.base import Method
+from crossbit.nn.attention import SelfAttention
+from crossbit.nn.crossing import affinity, blocks, looks, own_looks, see
+from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.grid import cells, grid_side
+from crossbit.nn.gru import BiGRU, WordGRU
+from crossbit.nn.losses import cosines, soft_margin, top_k_hinge
+from crossbit.nn.memory import MemoryLayer
+from crossbit.nn.pooling import masked_mean
+from crossbit.nn.reasoning import GraphLayer
+from crossbit.nn.standardise import Standardise
+
+Direction = Literal["t2i", "i2t"]
+
+_NUMBERS = 1 << 22
+"""Numbers that are held at a time while scoring, in each of a handful of tensors: 16 MB a tensor."""
+
+
+@dataclass(frozen=True)
+class MVSENConfig:
+    """Settings of MVSEN; sizes and margins are those of the published code, the weights of the tasks are not.
+
+    Args:
+        width: of the tokens' common space.
+        direction: which side asks: words ("t2i"), regions ("i2t"), or both, whose scores are averaged.
+        text: how words are read: frozen features through a Bi-GRU ("gru", as in the paper) or a Linear ("linear"), or the
+            words themselves ("words"), with a vocabulary of their own and a Bi-GRU; that needs the encoder `words`.
+        vocabulary: words that "words" knows.
+        grid: average a picture's grid down to this many cells a side; 0 keeps it.
+        encoder_layers: layers of the shared encoder with memory; 0 leaves the interaction within a modality out.
+        heads: of its attention.
+        memory: slots of its memory.
+        hidden: width inside its two-layer network.
+        interaction: words and regions attend to each other; without it each sees the mean of the other side.
+        inverse_temperature: of that attention.
+        node: width of a node of the graph.
+        graph_layers: in cascade; 0 leaves reasoning out.
+        margin: of both hinges.
+        text_weight: weight of matching a caption with another caption; 0 leaves the task out; the published code's is 0.001.
+        label_weight: weight of the labels; 0 leaves the task out; the published code's is 0.00014.
+        label_words: frequent words of the training captions that are labels; 0 takes the data's own labels.
+        classes: how many labels there are; 0 for none. Training fills it in.
+        label_hidden: width inside the label head.
+        label_mix: share of what regions see of the words in what the label head reads; the published code has 0.99.
+        label_images: over which pictures that is averaged: the caption's "own", or all of the "batch" as in the published code.
+        drop: share of regions and words that training leaves out.
+        dropout: on the channels of the inputs, and inside the encoder.
+        mask: what the encoder takes for padding: "lengths", or "zero_sum" as in the published code, which masks none.
+    """
+
+    width: int = 1024
+    direction: Literal["t2i", "i2t", "both"] = "both"
+    text: Literal["gru", "linear", "words"] = "gru"
+    vocabulary: int = 8192
+    grid: int = 0
+    encoder_layers: int = 1
+    heads: int = 8
+    memory: int = 100
+    hidden: int = 2048
+    interaction: bool = True
+    inverse_temperature: float = 10.0
+    node: int = 256
+    graph_layers: int = 3
+    margin: float = 0.2
+    text_weight: float = 0.1
+    label_weight: float = 0.1
+    label_words: int = 1000
+    classes: int = 0
+    label_hidden: int = 1000
+    label_mix: float = 0.5
+    label_images: Literal["own", "batch"] = "own"
+    drop: float = 0.0
+    dropout: float = 0.1
+    mask: Literal["lengths", "zero_sum"] = "lengths"
+
+    @classmethod
+    def small(cls) -> MVSENConfig:
+        """Give the setting for two cores and a few thousand pairs."""
+        return cls(
+            width=128,
+            text="linear",
+            grid=3,
+            heads=4,
+            memory=16,
+            hidden=256,
+            node=32,
+            label_words=200,
+            label_hidden=128,
+            drop=0.1,
+            dropout=0.2,
+        )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The tokens of some items: before the shared encoder, after it, and which of them are real."""
+
+    early: Float[Tensor, "B L D"]
+    late: Float[Tensor, "B L D"]
+    mask: Bool[Tensor, "B L"]
+
+    def __getitem__(self, rows: slice) -> _Side:
+        return _Side(self.early[rows], self.late[rows], self.mask[rows])
+
+    def __len__(self) -> int:
+        return len(self.late)
+
+
+class _Reasoner(nn.Module):
+    """One direction: from what each asking token sees to a score."""
+
+    def __init__(self, config: MVSENConfig) -> None:
+        super().__init__()
+        self.node = weight_norm(nn.Linear(config.width, config.node))
+        self.layers = nn.ModuleList(GraphLayer(config.node) for _ in range(config.graph_layers))
+        between = max(1, config.node // 8)
+        self.score = nn.Sequential(
+            weight_norm(nn.Linear(config.node, between)), nn.Tanh(), weight_norm(nn.Linear(between, 1))
+        )
+
+    def forward(
+        self, seen: Float[Tensor, "Na Nb La D"], own: Float[Tensor, "Na La D"], mask: Bool[Tensor, "Na La"]
+    ) -> Float[Tensor, "Na Nb"]:
+        nodes = F.normalize(self.node((seen - own[:, None]).square()), dim=-1)
+        for layer in self.layers:
+            nodes = layer(nodes, mask[:, None].expand(nodes.shape[:3]))
+        each = self.score(nodes).squeeze(-1) * mask[:, None]
+        out: Tensor = each.sum(2) / mask.sum(1).clamp(min=1)[:, None]
+        return out
+
+
+class MVSEN(Method):
+    """Scores pairs by reasoning over what words and regions see of each other; abilities: scores, aligns."""
+
+    Config = MVSENConfig
+    reads: ClassVar[tuple[str, ...]] = ("image", "text")
+    may_read: ClassVar[tuple[str, ...]] = ("positive",)
+
+    def __init__(self, config: MVSENConfig, dims: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__(config, dims)
+        self.config: MVSENConfig = config
+        width = config.width
+        matched = ("text", "positive") if config.text_weight and "positive" in dims else ("text",)
+        self.standardise = nn.ModuleDict(
+            {view: Standardise(dims[view][0]) for view in ("image", *matched) if view == "image" or self._frozen}
+        )
+        self.enter = nn.ModuleDict({"image": nn.Linear(dims["image"][0], width)})
+        self.enter.update({view: self._reader(dims[view][0]) for view in matched})
+        self.share = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(config.dropout), nn.LayerNorm(width))
+        self.encoder = nn.ModuleList(
+            MemoryLayer(width, config.heads, config.memory, config.hidden, config.dropout)
+            for _ in range(config.encoder_layers)
+        )
+        self.directions: tuple[Direction, ...] = ("t2i", "i2t") if config.direction == "both" else (config.direction,)
+        self.reason = nn.ModuleDict({direction: _Reasoner(config) for direction in self.directions})
+        self.attend = nn.ModuleDict()
+        self.summarise = nn.ModuleDict()
+        if len(matched) > 1:
+            self.attend = nn.ModuleDict({view: SelfAttention(width, config.heads, config.dropout) for view in matched})
+            self.summarise = nn.ModuleDict({view: nn.Linear(width, max(1, width // 4)) for view in matched})
+        self.label = nn.Sequential()
+        if config.label_weight and config.classes:
+            self.label = nn.Sequential(
+                weight_norm(nn.Linear(width, config.label_hidden)),
+                weight_norm(nn.Linear(config.label_hidden, config.classes)),
+            )
+
+    @property
+    def _frozen(self) -> bool:
+        return self.config.text != "words"
+
+    def _reader(self, width: int) -> nn.Module:
+        if self.config.text == "words":
+            return WordGRU(self.config.vocabulary, 300, self.config.width)
+        if self.config.text == "gru":
+            return BiGRU(width, self.config.width)
+        return nn.Linear(width, self.config.width)
+
+    def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
+        """Learn mean and spread of the tokens, and the vocabulary."""
+        for name, standardise in self.standardise.items():
+            view = views[name] if name in views else views["text"]
+            standardise.learn(view.tokens[view.mask])  # type: ignore[operator]
+        for reader in self.enter.values():
+            if isinstance(reader, WordGRU):
+                reader.vocabulary.learn(captions)
+
+    def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
+        """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
+        (query,), (item,) = queries, items
+        if query.modality == "image":
+            return self.score(items, queries).T
+        scores: Tensor = self._scores(self._side(query), self._side(item)).mean(0)
+        return scores
+
+    def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
+        """Give how much each token of `a` looks at each token of `b`, pair by pair."""
+        asks, seen = (self._side(view) for view in (a, b))
+        weights = self._own_looks(asks, seen) * asks.mask[:, :, None]
+        first, second = (self._spread(view) for view in (a, b))
+        if first is not None:  # a cell of the grid looks where the coarser cells look that it is part of
+            weights = (first / first.sum(0)).T @ weights
+        return weights if second is None else weights @ second
+
+    def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Give topk, and text and labels as far as they have a weight and what they need is there."""
+        config, positives = self.config, batch.positives()
+        image, text = self._side(batch["image"]), self._side(batch["text"])
+        margin: float | Tensor = config.margin
+        if batch.correspondence is not None:
+            margin = soft_margin(config.margin, batch.correspondence)
+        found = [top_k_hinge(scores.T, positives, margin) for scores in self._scores(text, image)]
+        terms = {"topk": torch.stack(found).mean(0)}
+        if len(self.attend):
+            other = batch.views.get("positive")
+            terms["text"] = config.text_weight * self._text(batch["text"], other, positives)
+        if len(self.label) and batch.labels is not None:
+            read = self.label(self._labelled(text, image))
+            terms["labels"] = config.label_weight * F.binary_cross_entropy_with_logits(
+                read, batch.labels, reduction="none"
+            ).mean(1)
+        return terms
+
+    # ---- tokens
+
+    def _side(self, view: Encoded) -> _Side:
+        """Read the tokens, through the shared encoder."""
+        tokens, mask = view.tokens, view.mask
+        coarse = self._spread(view)
+        if coarse is not None:
+            tokens, mask = coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
+        if self.training and self.config.drop:
+            mask = drop_tokens(mask, self.config.drop)
+        early = self._early(view.modality, tokens, mask)
+        x = self.share(early)
+        known = mask if self.config.mask == "lengths" else x.sum(2) != 0
+        for layer in self.encoder:
+            x = layer(x, known)
+        return _Side(early, x, mask)
+
+    def _early(self, name: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B L D"]:
+        if name in self.standardise:
+            tokens = self.standardise[name](tokens)
+            if self.training and self.config.dropout:  # the same channels of all tokens of an item
+                tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)
+        reader = self.enter[name]
+        if name == "image" or self.config.text == "linear":
+            local: Tensor = reader(tokens)
+            return local
+        # of unit length in the paper; here as long as what the pictures' layer gives, since both enter one layer
+        states: Tensor = F.normalize(reader(tokens, mask)[0], dim=-1) * self.config.width**0.5
+        return states
+
+    def _spread(self, view: Encoded) -> Float[Tensor, "M L"] | None:
+        """Give the share of each cell of a picture's grid in the fewer that are kept; None where nothing is averaged."""
+        fewer = self.config.grid
+        side = grid_side(view.mask) if fewer and view.modality == "image" else 0
+        return cells(side, fewer).to(view.tokens) if side > fewer else None
+
+    # ---- pairs
+
+    def _scores(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
+        """Give the scores of all pairs by each direction."""
+        if torch.is_grad_enabled():  # what is learned from is kept anyway
+            return torch.stack([self._block(direction, text, image) for direction in self.directions])
+        longest = max(text.mask.shape[1], image.mask.shape[1])
+        cost = longest * max(longest, self.config.width)
+        found = text.late.new_zeros(len(self.directions), len(text), len(image))
+        for rows, columns in blocks(len(text), len(image), cost, _NUMBERS):
+            for place, direction in enumerate(self.directions):
+                found[place, rows, columns] = self._block(direction, text[rows], image[columns])
+        return found
+
+    def _block(self, direction: Direction, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"]:
+        asks, seen = (text, image) if direction == "t2i" else (image, text)
+        scores: Tensor = self.reason[direction](see(self._looks(asks, seen), seen.late), asks.late, asks.mask)
+        return scores if direction == "t2i" else scores.T
+
+    def _looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "Na Nb La Lb"]:
+        if self.config.interaction:
+            return looks(affinity(asks.late, seen.late), asks.mask, seen.mask, self.config.inverse_temperature)
+        return self._even(seen)[None, :, None].expand(len(asks), -1, asks.mask.shape[1], -1)
+
+    def _own_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "B La Lb"]:
+        if self.config.interaction:
+            return own_looks(asks.late, asks.mask, seen.late, seen.mask, self.config.inverse_temperature)
+        return self._even(seen)[:, None].expand(-1, asks.mask.shape[1], -1)
+
+    def _even(self, seen: _Side) -> Float[Tensor, "B L"]:
+        return seen.mask.to(seen.late) / seen.mask.sum(1, keepdim=True).clamp(min=1)
+
+    # ---- the two tasks
+
+    def _text(self, text: Encoded, other: Encoded | None, positives: Bool[Tensor, "B B"]) -> Float[Tensor, " B"]:
+        """Match captions with other captions of their pictures; a row without one neither learns nor is a rival."""
+        if other is None:
+            return torch.zeros(len(text), device=text.mask.device)
+        found = {}
+        for name, view in (("text", text), ("positive", other)):
+            mask = view.mask | ~view.mask.any(
+                1, keepdim=True
+            )  # a missing row looks at what it has, and is left out below
+            words = self._early(name, view.tokens, view.mask)
+            found[name] = self.summarise[name](masked_mean(self.attend[name](words, mask), mask))
+        there = other.mask.any(1)
+        rivals = positives | ~there[None, :] | ~there[:, None]
+        scores = cosines(found["text"], found["positive"])
+        lost: Tensor = top_k_hinge(scores, rivals, self.config.margin) * there
+        return lost
+
+    def _labelled(self, text: _Side, image: _Side) -> Float[Tensor, "B D"]:
+        """Give what the label head reads of each caption: what regions see of the words, and words of the regions."""
+        config = self.config
+        if config.label_images == "batch":
+            of_words, of_regions = self._mean_looks(image, text).mean(0), self._mean_looks(text, image)
+            words = torch.einsum("tl,tld->td", of_words, text.late)
+            regions = torch.einsum("til,ild->td", of_regions, image.late) / len(image)
+        else:
+            words = (self._own_mean_looks(image, text)[:, None] @ text.late).squeeze(1)
+            regions = (self._own_mean_looks(text, image)[:, None] @ image.late).squeeze(1)
+        return config.label_mix * words + (1 - config.label_mix) * regions
+
+    def _mean_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "Na Nb Lb"]:
+        """Give the weight of each token that is seen, averaged over the tokens that ask."""
+        real = asks.mask[:, None, :, None]
+        return (self._looks(asks, seen) * real).sum(2) / real.sum(2).clamp(min=1)
+
+    def _own_mean_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "B Lb"]:
+        real = asks.mask[:, :, None]
+        return (self._own_looks(asks, seen) * real).sum(1) / real.sum(1).clamp(min=1)
