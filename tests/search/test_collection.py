@@ -512,7 +512,7 @@ def test_a_newer_format_is_refused(pictures: Path, model: FakeModel) -> None:
     Collection.create(place, model, root=pictures)
     record = read_json(place / "head.json")
     write_json(place / "head.json", {**record, "format": 99, "shape": "new"})
-    with pytest.raises(CollectionError, match="written in format 99, this crossbit reads up to 1"):
+    with pytest.raises(CollectionError, match="written in format 99, this crossbit reads up to 2"):
         len(Collection.open(place))
 
 

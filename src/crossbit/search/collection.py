@@ -99,12 +99,13 @@ class Collection(Opened):
         return cls(folder, model)
 
     @classmethod
-    def open(cls, folder: str | Path, model: Any = None) -> Self:
+    def open(cls, folder: str | Path, model: Any = None, *, wait: float = 0.0) -> Self:
         """Open a collection, or the one of a folder of pictures.
 
         Args:
             folder: a collection, or a folder with one in `.crossbit`.
             model: what queries are encoded with; None loads the one that the collection was made with, when it is needed.
+            wait: seconds that writing waits for another writer, before it is an error.
 
         Raises:
             CollectionError: there is none, it is damaged, or a newer crossbit wrote it.
@@ -112,7 +113,7 @@ class Collection(Opened):
         """
         folder = Path(folder)
         inside = folder / FOLDER
-        return cls(inside if not is_collection(folder) and is_collection(inside) else folder, model)
+        return cls(inside if not is_collection(folder) and is_collection(inside) else folder, model, wait)
 
     def search(
         self,
@@ -178,7 +179,7 @@ class Collection(Opened):
         """
         began = time.monotonic()
         report = SyncReport()
-        with writer(self.folder, self.meta) as committing:
+        with writer(self.folder, self.meta, self.wait) as committing:
             root = self._folder(folder, committing.snapshot)
             walked = walk(root, skip=[self.folder])
             known = Known(committing.snapshot)
@@ -236,7 +237,7 @@ class Collection(Opened):
         began = time.monotonic()
         report = SyncReport()
         listed, base = items_of(items, None if files is None else Path(files))
-        with writer(self.folder, self.meta) as committing:
+        with writer(self.folder, self.meta, self.wait) as committing:
             snapshot = committing.snapshot
             pictures = pictures_of(listed, base, snapshot.root)
             given = texts_given(listed, pictures, captions, metadata)
@@ -259,7 +260,7 @@ class Collection(Opened):
         wanted = [items] if isinstance(items, (int, np.integer, str, Path)) else list(items)
         numbers = {int(item) for item in wanted if isinstance(item, (int, np.integer))}
         paths = {os.path.abspath(item) for item in wanted if isinstance(item, (str, Path))}
-        with writer(self.folder, self.meta) as committing:
+        with writer(self.folder, self.meta, self.wait) as committing:
             snapshot = committing.snapshot
             living = np.concatenate([np.empty(0, np.int64), *(s.ids[s.alive] for s in snapshot.segments)])
             gone = numbers & set(living.tolist())
@@ -276,7 +277,7 @@ class Collection(Opened):
         Raises:
             CollectionError: another process writes, or the disk is full; the collection stays as it is.
         """
-        with writer(self.folder, self.meta) as committing:
+        with writer(self.folder, self.meta, self.wait) as committing:
             committing.compact()
 
     def _folder(self, folder: str | Path | None, snapshot: Snapshot) -> Path:

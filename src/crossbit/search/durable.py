@@ -6,16 +6,23 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from crossbit.errors import CollectionError
 
+log = logging.getLogger("crossbit")
+
+_LOOK_AGAIN = 0.1  # seconds between two looks at a lock that somebody holds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -86,30 +93,60 @@ def _checksum(body: str) -> str:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold the right to write; the system gives it back when the process ends, however it ends.
 
+    Args:
+        folder: of the collection.
+        wait: seconds to wait for another writer.
+
     Raises:
-        CollectionError: another process writes, or the folder cannot be written.
+        CollectionError: another process still writes, or the folder cannot be written.
     """
     path = folder / "lock"
     with told(folder):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise CollectionError(
-                f"{folder}: process {owner} is writing to this collection, one writer at a time",
-                "wait until it is done; searching goes on meanwhile",
-            ) from error
+        _take(handle, folder, wait)
         with told(folder):
             os.ftruncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            program = Path(sys.argv[0]).name if sys.argv else ""
+            owner = {"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "program": program}
+            os.pwrite(handle, json.dumps(owner).encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, folder: Path, wait: float) -> None:
+    """Take the lock, at once or within `wait` seconds."""
+    until, said = time.monotonic() + wait, False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            owner = _owner(handle)
+            if time.monotonic() >= until:
+                waited = f" after {wait:g} s" if wait else ""
+                raise CollectionError(
+                    f"{folder}: {owner}, one writer at a time{waited}",
+                    "wait until it is done (`--wait SECONDS` does); searching goes on meanwhile",
+                ) from error
+            if not said:
+                log.warning("waiting up to %g s: %s", wait, owner)
+                said = True
+        time.sleep(min(_LOOK_AGAIN, max(0.0, until - time.monotonic())))
+
+
+def _owner(handle: int) -> str:
+    """Say who writes, from what he left in the lock."""
+    try:
+        owner = json.loads(os.pread(handle, 1000, 0))
+        about = f"process {owner['pid']} is writing to this collection since {owner['since']}"
+        return f"{about} ({owner['program']})" if owner["program"] else about
+    except (ValueError, KeyError, TypeError):
+        return "another process is writing to this collection"
 
 
 @contextmanager

@@ -6,6 +6,10 @@ FOLDER/segments/000012/     rows and items, written once (segment.py)
 FOLDER/store/items.lance    the same items in LanceDB (store.py)
 FOLDER/quarantine-….jsonl   files that could not be read
 FOLDER/receipts-….jsonl     checksums of the store's files
+FOLDER/history-….jsonl      one line a commit
+FOLDER/snapshots/NAME/      a commit that was kept by name: links to its segments (snapshots.py)
+FOLDER/models/000034/       the same files for another model, once the collection has moved there (migrate.py)
+FOLDER/*.copy.json          copies of the two, for repair
 FOLDER/lock                 held by the writer
 """
 
@@ -20,7 +24,8 @@ from typing import Any
 from crossbit.errors import CollectionError
 from crossbit.search.durable import Receipt, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
+"""2: history, snapshots and a place of their own for the files of a model; 1 is read as well."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,16 @@ class Head:
 
     Args:
         commit: its number, ascending.
-        store: version of the LanceDB table that belongs to it, 0 before there is one.
+        store: version of the LanceDB table that belongs to it; 0: there is none, the next writer makes it from the segments.
         next_id: the first id that was never given.
         root: what item paths are relative to; relative itself where the collection lies inside. Empty: not known yet.
         segments: oldest first.
         quarantine: file with the list of broken files and its receipt; empty where there are none.
         receipts: log of the store's files.
         tidying: old versions of the store are being removed: files that the log names may be gone.
+        history: log of the commits since the last `compact`.
+        place: where below the collection the files of this commit lie; empty: in its folder itself.
+        migrating: where files for another model are being made, beside these; empty: none are.
     """
 
     commit: int = 0
@@ -93,6 +101,9 @@ class Head:
     quarantine_receipt: Receipt | None = None
     receipts: Log = Log("receipts-000000.jsonl")
     tidying: bool = False
+    history: Log = Log("history-000000.jsonl")
+    place: str = ""
+    migrating: str = ""
 
     @property
     def items(self) -> int:
@@ -106,37 +117,39 @@ def is_collection(folder: Path) -> bool:
 
 
 def write_meta(folder: Path, meta: Meta) -> None:
-    """Write `meta.json`."""
-    write_json(folder / "meta.json", {"format": FORMAT, **asdict(meta)})
+    """Write `meta.json` and its copy."""
+    for name in ("meta.json", "meta.copy.json"):
+        write_json(folder / name, {"format": FORMAT, **asdict(meta)})
 
 
-def read_meta(folder: Path) -> Meta:
-    """Read `meta.json`.
+def read_meta(folder: Path, name: str = "meta.json") -> Meta:
+    """Read `meta.json`, or its copy.
 
     Raises:
         CollectionError: there is no collection, it is damaged, or a newer crossbit wrote it.
     """
-    record = _read(folder, "meta.json")
+    record = _read(folder, name)
     try:
         return Meta(**record)
     except TypeError as error:
         raise CollectionError(
-            f"{folder / 'meta.json'}: has fields {sorted(record)}, expected those of a collection"
+            f"{folder / name}: has fields {sorted(record)}, expected those of a collection"
         ) from error
 
 
 def write_head(folder: Path, head: Head) -> None:
-    """Replace `head.json`: this is the commit."""
+    """Replace `head.json`: this is the commit. A copy is written behind it, for repair."""
     write_json(folder / "head.json", {"format": FORMAT, **asdict(head)})
+    write_json(folder / "head.copy.json", {"format": FORMAT, **asdict(head)})
 
 
-def read_head(folder: Path) -> Head:
-    """Read the last commit.
+def read_head(folder: Path, name: str = "head.json") -> Head:
+    """Read the last commit, or its copy.
 
     Raises:
         CollectionError: there is none, it is damaged, or a newer crossbit wrote it.
     """
-    record = _read(folder, "head.json")
+    record = _read(folder, name)
     try:
         receipt = record["quarantine_receipt"]
         segments = tuple(
@@ -145,9 +158,11 @@ def read_head(folder: Path) -> Head:
         )
         record["quarantine_receipt"] = None if receipt is None else Receipt(**receipt)
         record["receipts"] = Log(**record["receipts"])
+        if "history" in record:
+            record["history"] = Log(**record["history"])
         return Head(segments=segments, **record)
     except (KeyError, TypeError, AttributeError) as error:
-        raise CollectionError(f"{folder / 'head.json'}: not the commit of a collection ({error})") from error
+        raise CollectionError(f"{folder / name}: not the commit of a collection ({error})") from error
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

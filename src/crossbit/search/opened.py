@@ -19,11 +19,12 @@ from crossbit.search.walk import Broken
 class Opened:
     """What `Collection` can do without writing. It needs no lock and sees the last commit, also of other processes."""
 
-    def __init__(self, folder: Path, model: Any = None) -> None:
+    def __init__(self, folder: Path, model: Any = None, wait: float = 0.0) -> None:
         """Use `open` or `create`."""
-        self.folder = folder
+        self.folder, self.wait = folder, wait
         self.meta = read_meta(folder)
-        read_head(folder)
+        if place := read_head(folder).place:
+            self.meta = read_meta(folder / place)
         self._model: Any = None
         self._snapshot: Snapshot | None = None
         self._state: tuple[int, ...] = ()
@@ -40,6 +41,9 @@ class Opened:
             state = ()
         if self._snapshot is None or state != self._state:
             self._snapshot, self._state = open_snapshot(self.folder, self.meta, self._snapshot), state
+            if self._snapshot.meta.fingerprint != self.meta.fingerprint:
+                self._model = None  # it moved to another model meanwhile
+            self.meta = self._snapshot.meta
         return self._snapshot
 
     @property

@@ -11,7 +11,7 @@ from crossbit.cachedir import cache_dir
 from crossbit.errors import CollectionError
 from crossbit.search.head import is_collection
 
-OURS = frozenset({"meta.json", "head.json", "segments", "store", "lock"})
+OURS = frozenset({"meta.json", "meta.copy.json", "head.json", "head.copy.json", "segments", "store", "lock"})
 """What lies in a collection whose making was interrupted."""
 
 
@@ -58,7 +58,7 @@ def check_place(folder: Path, replace: bool) -> None:
 
 def clear(folder: Path) -> None:
     """Remove an old collection, its head first: from then on there is none, whatever happens."""
-    for name in ("head.json", *sorted(os.listdir(folder))):
+    for name in ("head.copy.json", "head.json", *sorted(os.listdir(folder))):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -177,7 +177,7 @@ class VerifyReport:
             lines = "\n".join(str(damage) for damage in self.damage)
             raise CollectionError(
                 f"{self.folder}: {len(self.damage)} of {self.files} files are damaged\n{lines}",
-                "build it anew: `crossbit index FOLDER --rebuild`",
+                "`crossbit collection repair` mends what can be mended",
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from jaxtyping import Bool, Int64
 from crossbit.errors import CollectionError
 from crossbit.search.arrow import column_of, integers
 from crossbit.search.durable import Receipt, sync_folder
-from crossbit.search.engines.flat import quantise
+from crossbit.search.engines.flat import quantise, restore
 from crossbit.search.engines.scan import Block
 from crossbit.search.head import Meta, SegmentCard
-from crossbit.search.metadata import columns
+from crossbit.search.metadata import columns, rows_of
 from crossbit.search.records import VIEWS, Record
 
 FIXED = pa.schema(
@@ -46,6 +46,8 @@ FIXED = pa.schema(
 CHECKED_AT_OPEN = 16 << 20
 """Item tables up to this size are checked against their checksum when they are opened: a flipped bit in an offset could
 otherwise be followed anywhere. It costs a millisecond a megabyte; larger ones are left to `verify`."""
+
+REPAIR = "`crossbit collection verify` names all damage, `crossbit collection repair` mends what can be mended"
 
 _GATHER = 1 << 14  # rows copied at a time while writing
 
@@ -74,7 +76,7 @@ class Segment:
             if size != receipt.size:
                 raise CollectionError(
                     f"{self.folder / name}: {size:,} bytes, expected {receipt.size:,}: the file is damaged",
-                    "run `crossbit collection verify` for all damage, then `crossbit index FOLDER --rebuild`",
+                    REPAIR,
                 )
         self.table = self._table()
         self.ids: Int64[np.ndarray, " n"] = integers(self.table.column("id"))
@@ -95,7 +97,7 @@ class Segment:
         if receipt.size <= CHECKED_AT_OPEN and Receipt.of(path) != receipt:
             raise CollectionError(
                 f"{path}: damaged, its checksum is not the one that was committed",
-                "build it anew: `crossbit index FOLDER --rebuild`",
+                REPAIR,
             )
         return pa.ipc.open_file(pa.memory_map(os.fspath(path))).read_all()
 
@@ -129,6 +131,29 @@ class Segment:
         found = (self.ids[at] == ids) & self.alive[at] if len(self.ids) else np.zeros(len(ids), dtype=bool)
         living: np.ndarray = at[found]
         return living
+
+    def records(self, places: Int64[np.ndarray, " m"]) -> list[Record]:
+        """Give items whole, as they were committed; embeddings as they are held, in float32."""
+        table = self.table.take(column_of(places))
+        fixed = {name: table.column(name).to_pylist() for name in FIXED.names}
+        metadata, rows = rows_of(table, self.names), [self.rows(int(place)) for place in places]
+        names = FIXED.names[:-1]
+        return [
+            Record(
+                **{name: fixed[name][n] for name in names},
+                captions=tuple(fixed["captions"][n]),
+                metadata=metadata[n],
+                embedding=rows[n][0],
+                code=rows[n][1],
+            )
+            for n in range(len(places))
+        ]
+
+    def rows(self, place: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Give the rows of one item: embeddings in float32, packed codes."""
+        span = slice(int(self.first[place]), int(self.first[place + 1]))
+        held = {name: np.array(array[span]) for name, array in self.arrays.items()}
+        return restore(held["vectors"], held.get("scales")) if "vectors" in held else None, held.get("codes")
 
     def part(self) -> Part:
         """Give the living items, to be joined with others."""

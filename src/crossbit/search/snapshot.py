@@ -16,10 +16,10 @@ from crossbit.errors import CollectionError
 from crossbit.search.arrow import column_of, scalar
 from crossbit.search.engines.flat import FlatEngine, Precision
 from crossbit.search.engines.hamming import HammingEngine
-from crossbit.search.head import Head, Meta, SegmentCard, read_head, root_of
+from crossbit.search.head import Head, Meta, SegmentCard, read_head, read_meta, root_of
 from crossbit.search.metadata import rows_of
-from crossbit.search.records import VIEWS, Item, moment
-from crossbit.search.segment import Segment
+from crossbit.search.records import Item, Record, moment
+from crossbit.search.segment import REPAIR, Segment
 from crossbit.search.walk import Broken
 
 BUILT_IN: dict[str, str] = {
@@ -46,8 +46,12 @@ class Snapshot:
 
     def __init__(self, folder: Path, meta: Meta, head: Head, before: Snapshot | None = None) -> None:
         self.folder, self.meta, self.head = folder, meta, head
-        opened = {} if before is None else {_identity(segment.card): segment for segment in before.segments}
-        self.segments: list[Segment] = [opened.get(_identity(card)) or Segment(folder, card) for card in head.segments]
+        self.data = folder / head.place
+        same = before is not None and before.data == self.data
+        opened = {} if before is None or not same else {_identity(segment.card): segment for segment in before.segments}
+        self.segments: list[Segment] = [
+            opened.get(_identity(card)) or Segment(self.data, card) for card in head.segments
+        ]
 
     def __len__(self) -> int:
         return self.head.items
@@ -161,23 +165,25 @@ class Snapshot:
 
     def embeddings(self, item: int) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Give an item's rows as they are held: embeddings in float32, packed codes."""
-        rows = item * VIEWS
         for segment in self.segments:
             places = segment.places(np.array([item]))
             if len(places):
-                count = int(segment.first[places[0] + 1] - segment.first[places[0]])
-                span = slice(int(segment.first[places[0]]), int(segment.first[places[0]]) + count)
-                vectors = self.flat.rows(rows + np.arange(count)) if self.meta.dim else None
-                codes = np.array(segment.arrays["codes"][span]) if self.meta.bits else None
-                return vectors, codes
+                return segment.rows(int(places[0]))
         raise CollectionError(f"{self.folder}: no item {item}")
+
+    def records(self, portion: int = 4096) -> Iterator[list[Record]]:
+        """Give all living items whole, a portion at a time."""
+        for segment in self.segments:
+            places = np.flatnonzero(segment.alive)
+            for start in range(0, len(places), portion):
+                yield segment.records(places[start : start + portion])
 
     def quarantine(self) -> dict[bytes, Broken]:
         """Read the list of files that could not be used."""
         if not self.head.quarantine:
             return {}
         found = {}
-        with (self.folder / self.head.quarantine).open("rb") as lines:
+        with (self.data / self.head.quarantine).open("rb") as lines:
             for line in lines:
                 record = json.loads(line)
                 key = os.fsencode(record["path"])
@@ -230,19 +236,22 @@ def _text(keys: pa.Array) -> pa.Array:
 
 
 def open_snapshot(folder: Path, meta: Meta, before: Snapshot | None = None) -> Snapshot:
-    """Open the last commit. A writer may drop old segments just while we open them: then there is a newer commit.
+    """Open the last commit, with what it was made with.
+
+    A writer may drop old segments just while we open them: then there is a newer commit.
 
     Raises:
         CollectionError: the commit is damaged; the message names the file.
     """
     for _ in range(20):
         head = read_head(folder)
+        meta = read_meta(folder / head.place) if head.place else meta
         try:
             return Snapshot(folder, meta, head, before)
         except FileNotFoundError as error:
             if read_head(folder).commit == head.commit:
                 raise CollectionError(
                     f"{error.filename}: missing, expected a file of the collection",
-                    "run `crossbit collection verify` for all damage, then `crossbit index FOLDER --rebuild`",
+                    REPAIR,
                 ) from error
     raise CollectionError(f"{folder}: commits follow each other too fast to open one", "try again")

@@ -8,6 +8,7 @@ from pathlib import Path
 from crossbit.errors import CollectionError
 from crossbit.search.durable import Receipt
 from crossbit.search.head import Head, read_head, read_meta
+from crossbit.search.logs import read_log
 from crossbit.search.records import Damage, VerifyReport
 from crossbit.search.writer import read_receipts
 
@@ -32,32 +33,75 @@ def verify(folder: Path) -> VerifyReport:
 
 def _verify(folder: Path, head: Head) -> VerifyReport:
     damage: list[Damage] = []
-    files = 3 if head.receipts.size else 2
-    size = head.receipts.size + sum((folder / name).stat().st_size for name in ("meta.json", "head.json"))
-    for name, receipt, needed in _expected(folder, head, damage):
+    small = [folder / name for name in ("meta.json", "head.json", "meta.copy.json", "head.copy.json")]
+    damage.extend(_copies(folder))
+    data = folder / head.place
+    small += [data / log.file for log in (head.receipts, head.history) if log.size]
+    small += [data / "meta.json", data / "meta.copy.json"] if head.place else []
+    files, size = len(small), sum(path.stat().st_size for path in small if path.exists())
+    for path, receipt, needed in _expected(data, head, damage):
         files += 1
-        found = _compare(folder / name, receipt, needed)
+        found = _compare(path, receipt, needed)
         if found:
-            expected = f"{receipt.size:,} bytes with SHA-256 {receipt.sha256[:12]}"
-            damage.append(Damage(str(folder / name), found, expected))
+            damage.append(Damage(str(path), found, f"{receipt.size:,} bytes with SHA-256 {receipt.sha256[:12]}"))
         size += receipt.size
+    for kept in _listed(folder / "snapshots"):
+        found_there = _verify_snapshot(kept)
+        files, size = files + found_there.files, size + found_there.bytes
+        damage.extend(found_there.damage)
     return VerifyReport(folder, files, size, tuple(damage))
 
 
-def _expected(folder: Path, head: Head, damage: list[Damage]) -> Iterator[tuple[str, Receipt, bool]]:
+def _copies(folder: Path) -> Iterator[Damage]:
+    """Check the copies of the small files; one that is a commit behind is as a killed writer left it, and no damage."""
+    for name, reader in (("meta.copy.json", read_meta), ("head.copy.json", read_head)):
+        path = folder / name
+        if not path.is_file():
+            yield Damage(str(path), "missing", "a copy, for repair")
+            continue
+        try:
+            reader(folder, name)
+        except CollectionError as error:
+            yield Damage(str(path), error.message.removeprefix(f"{path}: "), "the file as it was written")
+
+
+def _verify_snapshot(folder: Path) -> VerifyReport:
+    """Check the files of a commit that was kept by name."""
+    if folder.name.endswith(".partial"):
+        return VerifyReport(folder, 0, 0)
+    for name, reader in (("meta.json", read_meta), ("head.json", read_head)):
+        try:
+            reader(folder)
+        except CollectionError as error:
+            found = error.message.removeprefix(f"{folder / name}: ")
+            return VerifyReport(folder, 1, 0, (Damage(str(folder / name), found, "the file as it was written"),))
+    head, damage = read_head(folder), list(_copies(folder))
+    files, size = 4, 0
+    for path, receipt, _ in _expected(folder, head, damage):
+        files, size = files + 1, size + receipt.size
+        if found := _compare(path, receipt, True):
+            damage.append(Damage(str(path), found, f"{receipt.size:,} bytes with SHA-256 {receipt.sha256[:12]}"))
+    return VerifyReport(folder, files, size, tuple(damage))
+
+
+def _expected(data: Path, head: Head, damage: list[Damage]) -> Iterator[tuple[Path, Receipt, bool]]:
     """Give every file with its receipt, and whether it has to be there."""
     for card in head.segments:
         for name, receipt in card.files.items():
-            yield f"segments/{card.name}/{name}", receipt, True
+            yield data / "segments" / card.name / name, receipt, True
     if head.quarantine_receipt is not None:
-        yield head.quarantine, head.quarantine_receipt, True
+        yield data / head.quarantine, head.quarantine_receipt, True
     try:
-        receipts = read_receipts(folder, head)
+        read_log(data, head.history)
     except CollectionError as error:
-        damage.append(Damage(str(folder / head.receipts.file), error.message.split(": ")[-1], "the log as committed"))
+        damage.append(Damage(str(data / head.history.file), error.message.split(": ")[-1], "the log as committed"))
+    try:
+        receipts = read_receipts(data, head)
+    except CollectionError as error:
+        damage.append(Damage(str(data / head.receipts.file), error.message.split(": ")[-1], "the log as committed"))
         return
     for name, receipt in receipts.items():
-        yield name, receipt, not head.tidying
+        yield data / name, receipt, not head.tidying
 
 
 def _compare(path: Path, receipt: Receipt, needed: bool) -> str:
@@ -71,3 +115,7 @@ def _compare(path: Path, receipt: Receipt, needed: bool) -> str:
     except OSError as error:
         return (error.strerror or "cannot be read").lower()
     return "" if found == receipt else f"SHA-256 {found.sha256[:12]}"
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

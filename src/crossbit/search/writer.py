@@ -6,12 +6,11 @@ Before that step nothing is seen, and what was written is undone by the next wri
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,8 @@ import numpy as np
 
 from crossbit.errors import CollectionError
 from crossbit.search.durable import Receipt, told, write_whole, writing
-from crossbit.search.head import Head, Log, Meta, SegmentCard, write_head
+from crossbit.search.head import Head, Log, Meta, SegmentCard, read_head, read_meta, write_head, write_meta
+from crossbit.search.logs import append, read_log
 from crossbit.search.records import Record
 from crossbit.search.segment import Part, part_of, write_dead, write_segment
 from crossbit.search.snapshot import Snapshot, open_snapshot
@@ -29,15 +29,22 @@ from crossbit.search.walk import Broken
 if TYPE_CHECKING:
     from crossbit.search.store import Table
 
+_LOGS = ("quarantine-", "receipts-", "history-")
+
 
 @contextmanager
-def writer(folder: Path, meta: Meta) -> Iterator[Writer]:
+def writer(folder: Path, meta: Meta, wait: float = 0.0) -> Iterator[Writer]:
     """Open a collection for writing, undoing what a killed writer left behind.
+
+    Args:
+        folder: of the collection.
+        meta: what it was made with.
+        wait: seconds to wait for another writer.
 
     Raises:
         CollectionError: another process writes, or the collection is damaged.
     """
-    with writing(folder):
+    with writing(folder, wait):
         yield Writer(folder, meta)
 
 
@@ -45,10 +52,11 @@ class Writer:
     """Commits to a collection. Made by `writer`, which holds the lock."""
 
     def __init__(self, folder: Path, meta: Meta) -> None:
-        self.folder, self.meta = folder, meta
+        self.folder = folder
         self.snapshot = open_snapshot(folder, meta)
         with told(folder):
             self._sweep()
+            mend_copies(folder, self.head, self.meta)
             if self.head.tidying:
                 self._tidy()
 
@@ -57,13 +65,29 @@ class Writer:
         """Give the last commit."""
         return self.snapshot.head
 
+    @property
+    def meta(self) -> Meta:
+        """Give what the collection was made with."""
+        return self.snapshot.meta
+
+    @property
+    def data(self) -> Path:
+        """Say where the files of the last commit lie."""
+        return self.snapshot.data
+
     @cached_property
     def table(self) -> Table:
-        """Open the store, as it was at the last commit. Importing LanceDB takes a second, so only writing does."""
+        """Open the store as it was at the last commit, or make it from the segments where there is none.
+
+        Importing LanceDB takes a second, so only writing does.
+        """
         from crossbit.search.store import Table
 
-        known = read_receipts(self.folder, self.head)
-        return Table(self.folder / "store", self.meta, self.head.store, set(known))
+        table = Table(self.data / "store", self.meta, self.head.store, set(read_receipts(self.data, self.head)))
+        if not self.head.store:
+            for records in self.snapshot.records():
+                table.write(records, (), np.empty(0, np.int64))
+        return table
 
     def commit(
         self,
@@ -117,15 +141,31 @@ class Writer:
             )
         if quarantine is not None:
             name = f"quarantine-{head.commit:06d}.jsonl" if quarantine else ""
-            receipt = write_whole(self.folder / name, _lines(quarantine.values())) if quarantine else None
+            receipt = write_whole(self.data / name, _lines(quarantine.values())) if quarantine else None
             head = replace(head, quarantine=name, quarantine_receipt=receipt)
         self._finish(head if root is None else replace(head, root=root))
 
-    def _finish(self, head: Head) -> None:
+    def _finish(self, head: Head, *, new_history: bool = False) -> None:
         """Replace the head, which is the commit, and drop what no commit names any more."""
+        log = Log(f"history-{head.commit:06d}.jsonl") if new_history else head.history
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        known = {"commit": head.commit, "time": now, "items": head.items, "store": head.store, "root": head.root}
+        head = replace(head, history=append(self.data, log, [known]))
         write_head(self.folder, head)
         self.snapshot = Snapshot(self.folder, self.meta, head, self.snapshot)
         self._sweep()
+
+    def lead_to(self, head: Head) -> None:
+        """Make a commit true that was laid out elsewhere: files for another model, shards that were put together, a repair.
+
+        Args:
+            head: with everything that it names on the disk, forced there.
+        """
+        with told(self.folder), self._undoing():
+            self.__dict__.pop("table", None)
+            write_head(self.folder, head)
+            self.snapshot = open_snapshot(self.folder, self.meta, self.snapshot)
+            self._sweep()
 
     def _segments(self, records: list[Record], dead: np.ndarray, commit: int) -> tuple[SegmentCard, ...]:
         """Write new items as a segment, joined with those before it that are no larger, and mark dead ones in the others.
@@ -141,7 +181,7 @@ class Writer:
                 if len(all_gone) == card.items:
                     continue
                 card = write_dead(self.folder, segment, all_gone, commit)
-                segment = type(segment)(self.folder, card)
+                segment = type(segment)(self.data, card)
             alive.append(segment)
         joined: list[Part] = [part_of(records, self.meta)] if records else []
         total = len(records)
@@ -150,23 +190,12 @@ class Writer:
             total += segment.card.items - segment.card.dead
             joined.append(segment.part())
         cards = [segment.card for segment in alive]
-        return (*cards, write_segment(self.folder, f"{commit:06d}", joined)) if joined else tuple(cards)
+        return (*cards, write_segment(self.data, f"{commit:06d}", joined)) if joined else tuple(cards)
 
     def _receipts(self, log: Log) -> Log:
         """Append checksums of the files that the store wrote since the last commit."""
-        path = self.folder / log.file
-        with path.open("r+b" if path.exists() else "w+b") as file:
-            file.seek(log.size)
-            file.truncate()  # what a killed writer appended
-            fresh = self.table.fresh()
-            data = b"".join(
-                json.dumps({"path": name, "size": receipt.size, "sha256": receipt.sha256}).encode() + b"\n"
-                for name, receipt in fresh.items()
-            )
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return Log(log.file, log.size + len(data), zlib.crc32(data, log.crc))
+        fresh = self.table.fresh().items()
+        return append(self.data, log, [{"path": name, "size": r.size, "sha256": r.sha256} for name, r in fresh])
 
     def compact(self) -> None:
         """Forget tombstones and old versions for good, and join all segments into one.
@@ -176,12 +205,12 @@ class Writer:
         """
         with told(self.folder), self._undoing():
             commit = self.head.commit + 1
-            if not self.head.store:
+            if not self.head.store and not self.head.segments:
                 return
             self.table.squeeze()
             parts = [segment.part() for segment in self.snapshot.segments]
             living = [part for part in parts if part.table.num_rows]
-            segments = (write_segment(self.folder, f"{commit:06d}", living),) if living else ()
+            segments = (write_segment(self.data, f"{commit:06d}", living),) if living else ()
             head = replace(self.head, commit=commit, store=self.table.version, segments=segments)
             # old versions may go only when the head no longer names them
             self._finish(replace(head, receipts=self._receipts(head.receipts), tidying=True))
@@ -192,44 +221,57 @@ class Writer:
         commit = self.head.commit + 1
         self.table.forget_versions()
         log = self._receipts(Log(f"receipts-{commit:06d}.jsonl"))
-        self._finish(replace(self.head, commit=commit, store=self.table.version, receipts=log, tidying=False))
+        self._finish(
+            replace(self.head, commit=commit, store=self.table.version, receipts=log, tidying=False), new_history=True
+        )
 
     def _sweep(self) -> None:
         """Remove what the commit does not name: the work of a killed writer, and what the last commit replaced."""
-        head = self.head
+        head, data = self.head, self.data
         named = {card.name: set(card.files) for card in head.segments}
-        for segment in _listed(self.folder / "segments"):
+        for segment in _listed(data / "segments"):
             if segment.name not in named:
                 shutil.rmtree(segment, ignore_errors=True)
                 continue
             for path in _listed(segment):
                 if path.name not in named[segment.name]:
                     path.unlink(missing_ok=True)
-        for path in _listed(self.folder):
-            kind = path.name.split("-")[0]
-            stale = kind in ("quarantine", "receipts") and path.name not in (head.quarantine, head.receipts.file)
-            if stale or path.name.endswith(".partial"):
+        current = {head.quarantine, head.receipts.file, head.history.file}
+        for path in (*_listed(data), *(_listed(self.folder) if head.place else ())):
+            old_log = path.name.startswith(_LOGS) and (path.parent != data or path.name not in current)
+            if old_log or path.name.endswith(".partial"):
                 path.unlink(missing_ok=True)
+        kept = {self.folder / name for name in (head.place, head.migrating) if name}
+        stale = [path for path in _listed(self.folder / "models") if path not in kept]
+        stale += [path for path in _listed(self.folder / "snapshots") if path.name.endswith(".partial")]
+        stale += [self.folder / "segments", self.folder / "store"] if head.place else []
+        for path in stale:
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def read_receipts(folder: Path, head: Head) -> dict[str, Receipt]:
-    """Read the checksums of the store's files.
+def mend_copies(folder: Path, head: Head, meta: Meta) -> None:
+    """Write the copies of `head.json` and `meta.json` anew where a killed writer left them behind, or nobody made them yet."""
+    try:
+        same = read_head(folder, "head.copy.json") == head
+    except CollectionError:
+        same = False
+    if not same:
+        write_head(folder, head)
+    try:
+        same = read_meta(folder) == read_meta(folder, "meta.copy.json") == meta
+    except CollectionError:
+        same = False
+    if not same:
+        write_meta(folder, meta)
+
+
+def read_receipts(data: Path, head: Head) -> dict[str, Receipt]:
+    """Read the checksums of the store's files, by their paths below `data`.
 
     Raises:
         CollectionError: the log is missing or damaged.
     """
-    path = folder / head.receipts.file
-    data = b""
-    if head.receipts.size:
-        try:
-            with path.open("rb") as file:
-                data = file.read(head.receipts.size)
-        except FileNotFoundError as error:
-            raise CollectionError(f"{path}: missing, expected {head.receipts.size:,} bytes") from error
-    if len(data) != head.receipts.size or zlib.crc32(data) != head.receipts.crc:
-        raise CollectionError(f"{path}: damaged, its checksum is not the one that was committed")
-    records = [json.loads(line) for line in data.splitlines()]
-    return {record["path"]: Receipt(record["size"], record["sha256"]) for record in records}
+    return {record["path"]: Receipt(record["size"], record["sha256"]) for record in read_log(data, head.receipts)}
 
 
 def _lines(broken: Iterable[Broken]) -> bytes:
