@@ -13,7 +13,7 @@ import torch
 
 from crossbit.batch import Batch, Moment
 from crossbit.data.loader import Pairs, RowsInMemory
-from crossbit.errors import ConfigError, ManifestError, ModelError
+from crossbit.errors import BatchError, ConfigError, ManifestError, ModelError
 from crossbit.features import Features
 from crossbit.methods.clip import Clip, ClipConfig
 from crossbit.methods.fgcmh import FGCMH, FGCMHConfig
@@ -172,6 +172,21 @@ def test_collapse_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         )
     assert report.collapsed
     assert "all embeddings agree" in caplog.text
+
+
+class Diverging(VSEPP):
+    """Gives no number from the third step on."""
+
+    def losses(self, batch: Batch, moment: Moment) -> dict[str, torch.Tensor]:
+        terms = super().losses(batch, moment)
+        self.seen = getattr(self, "seen", 0) + 1
+        return terms | {"odd": terms["hinge"] * float("nan")} if self.seen > 2 else terms
+
+
+def test_a_loss_that_is_no_number_is_named(tmp_path: Path) -> None:
+    method = Diverging(VSEPPConfig(width=8), DIMS)
+    with pytest.raises(BatchError, match="loss odd is not finite"):
+        train([method], toy_pairs(), TrainingConfig(epochs=4, batch_size=16), tmp_path, minus_loss, progress=False)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

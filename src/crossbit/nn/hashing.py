@@ -36,8 +36,8 @@ class HashHead(nn.Module):
         self.project = nn.Linear(width, 2 * bits if kind == "select" else bits)
         self.norm = nn.BatchNorm1d(bits, affine=False) if balance else nn.Identity()
 
-    def forward(self, embedding: Float[Tensor, "B E"]) -> Float[Tensor, "B K"]:
-        """Give the relaxed code."""
+    def forward(self, embedding: Float[Tensor, "B E"], sharpness: float = 1.0) -> Float[Tensor, "B K"]:
+        """Give the relaxed code; a larger `sharpness` brings the values nearer to their signs."""
         z = self.project(embedding)
         if self.kind == "select":
             pairs = z.reshape(len(z), -1, 2)
@@ -45,7 +45,7 @@ class HashHead(nn.Module):
         z = self.norm(z)
         if self.training and self.noise:
             z = z + self.noise * torch.randn_like(z)
-        relaxed = torch.tanh(z)
+        relaxed = torch.tanh(z if sharpness == 1.0 else sharpness * z)
         if self.kind == "ste":
             hard = torch.where(relaxed >= 0, 1.0, -1.0)
             relaxed = relaxed + (hard - relaxed).detach()
@@ -72,11 +72,8 @@ class HashNetwork(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "B P"], sharpness: float = 1.0) -> Float[Tensor, "B K"]:
         """Give the relaxed code; a larger `sharpness` brings the values nearer to their signs."""
-        hidden = self.hidden(self.standardise(pooled))
-        if sharpness == 1.0:
-            out: Tensor = self.head(hidden)
-            return out
-        return torch.tanh(sharpness * torch.atanh(self.head(hidden).clamp(-1 + 1e-6, 1 - 1e-6)))
+        out: Tensor = self.head(self.hidden(self.standardise(pooled)), sharpness)
+        return out
 
 
 def over_lengths(bits: int, nested: bool, term: Callable[[int], Tensor]) -> Tensor:

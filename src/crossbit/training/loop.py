@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from crossbit.batch import Batch, Moment
 from crossbit.data.loader import Pairs
-from crossbit.errors import ConfigError
+from crossbit.errors import BatchError, ConfigError
 from crossbit.methods.base import Embeds, Learns, Method, Prepares, similarity
 from crossbit.strategies.base import Strategy
 from crossbit.training import checkpoint
@@ -131,6 +131,7 @@ def train(
     Raises:
         ConfigError: the method does not learn by descent, or the number of copies is not the strategy's.
         ModelError: the checkpoint to resume from does not fit.
+        BatchError: a loss is not finite.
     """
     strategy = strategy or Strategy()
     _check(methods, strategy)
@@ -233,6 +234,8 @@ def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep
             runner.zero_grad()
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(method.parameters(), config.clip)
+            if not (torch.isfinite(loss) and torch.isfinite(torch.as_tensor(norm))):
+                raise _diverged(terms, place)
             runner.step()
             method.after_step()
             for name, value in {**terms, "loss": loss, "gradient_norm": norm}.items():
@@ -241,6 +244,16 @@ def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep
         if every.due(place.steps, last):
             keep()
             last = time.monotonic()
+
+
+def _diverged(terms: Mapping[str, Tensor], place: checkpoint.Place) -> BatchError:
+    """Name the terms of a loss that are no numbers any more; a step along them would make all weights so."""
+    odd = [name for name, value in terms.items() if not torch.isfinite(value).all()]
+    what = f"loss {', '.join(odd)}" if odd else "the gradient"
+    return BatchError(
+        f"epoch {place.epoch + 1}, step {place.steps + 1}: {what} is not finite, expected numbers",
+        "lower learning_rate, or try precision=fp32",
+    )
 
 
 def _begin(run: _Run, place: checkpoint.Place) -> None:
