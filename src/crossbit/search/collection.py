@@ -13,6 +13,7 @@ import numpy as np
 
 from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
+from crossbit.search import snapshots
 from crossbit.search.durable import told, writing
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
@@ -126,6 +127,7 @@ class Collection(Opened):
         candidates: int | None = None,
         threshold: float | None = None,
         on_long_text: Literal["error", "truncate", "chunk"] = "truncate",
+        at: str | int | None = None,
     ) -> list[Hit]:
         """Find the k best items for words, a picture or an embedding.
 
@@ -141,13 +143,15 @@ class Collection(Opened):
             candidates: how many items the short list by codes has; None chooses, and gives none where none is needed.
             threshold: leave out items with a lower score.
             on_long_text: what to do with text longer than the model reads.
+            at: search a commit of the past, see `Opened.at`; None searches the last one.
 
         Raises:
             UsageError: not exactly one of text, image and embedding; an empty text; k below 1; a condition that cannot be read.
             FingerprintError: the model is not the one that the collection was made with.
         """
         query = Query(text, image, embedding, k, where, candidates, threshold, on_long_text)
-        return answer(query, self.snapshot, lambda: self.model)
+        snapshot = self.snapshot if at is None else self.at(at)
+        return answer(query, snapshot, lambda: self._model_of(snapshot))
 
     # writing
 
@@ -279,6 +283,37 @@ class Collection(Opened):
         """
         with writer(self.folder, self.meta, self.wait) as committing:
             committing.compact()
+
+    def take_snapshot(self, name: str) -> None:
+        """Keep the last commit by name; it outlives `compact` until `drop_snapshot`.
+
+        Raises:
+            UsageError: the name cannot be one, or is taken.
+            CollectionError: another process writes.
+        """
+        with writer(self.folder, self.meta, self.wait) as committing, told(self.folder):
+            snapshots.take(committing, name)
+
+    def drop_snapshot(self, name: str) -> None:
+        """Forget a snapshot.
+
+        Raises:
+            CollectionError: there is none of that name, or another process writes.
+        """
+        with writer(self.folder, self.meta, self.wait), told(self.folder):
+            snapshots.drop(self.folder, name)
+
+    def restore(self, version: str | int) -> tuple[int, int]:
+        """Make the items of a commit of the past the last commit again, with their ids.
+
+        Returns:
+            How many items came back or changed, and how many went.
+
+        Raises:
+            CollectionError: there is no such commit any more, it was made with another model, or another process writes.
+        """
+        with writer(self.folder, self.meta, self.wait) as committing:
+            return snapshots.restore(committing, self.at(version))
 
     def _folder(self, folder: str | Path | None, snapshot: Snapshot) -> Path:
         """Say which folder to synchronise.

@@ -10,8 +10,9 @@ from typing import Any, Self
 from crossbit.errors import FingerprintError
 from crossbit.search.head import read_head, read_meta
 from crossbit.search.place import load_model, reference_of
-from crossbit.search.records import Item, Stats, VerifyReport
+from crossbit.search.records import Item, Stats, VerifyReport, Version
 from crossbit.search.snapshot import Snapshot, open_snapshot
+from crossbit.search.snapshots import open_at, versions
 from crossbit.search.verify import verify
 from crossbit.search.walk import Broken
 
@@ -28,6 +29,7 @@ class Opened:
         self._model: Any = None
         self._snapshot: Snapshot | None = None
         self._state: tuple[int, ...] = ()
+        self._past: dict[str, Snapshot] = {}
         if model is not None:
             self._model = self._checked(load_model(model))
 
@@ -45,6 +47,28 @@ class Opened:
                 self._model = None  # it moved to another model meanwhile
             self.meta = self._snapshot.meta
         return self._snapshot
+
+    def at(self, version: str | int) -> Snapshot:
+        """Give a commit of the past: a snapshot by name, a commit by number, or the last one up to a date or time (UTC).
+
+        Raises:
+            CollectionError: there is none such, or `compact` has dropped it.
+        """
+        key = str(version)
+        found = self._past.get(key) or open_at(self.folder, self.meta, self.snapshot.head, version)
+        if key.isdecimal():  # a number means the same commit for ever, a name or a day need not
+            self._past[key] = found
+        return found
+
+    def versions(self) -> list[Version]:
+        """Give the commits that `at` can open, oldest first: all since the last `compact`, and the snapshots."""
+        return versions(self.folder, self.snapshot.head)
+
+    def _model_of(self, snapshot: Snapshot) -> Any:
+        """Give the model that a commit was made with, which may be another than today's."""
+        if snapshot.meta.fingerprint == self.meta.fingerprint:
+            return self.model
+        return load_model(snapshot.meta.reference)
 
     @property
     def root(self) -> Path | None:
@@ -91,6 +115,7 @@ class Opened:
     def close(self) -> None:
         """Let go of the files and the model."""
         self._snapshot, self._model = None, None
+        self._past.clear()
 
     def quarantine(self) -> list[Broken]:
         """Give the files that could not be used, with reasons."""

@@ -139,6 +139,23 @@ class SyncReport:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A commit that can be looked at.
+
+    Args:
+        commit: its number.
+        time: when it was made, UTC.
+        items: how many pictures it holds.
+        name: of the snapshot that keeps it; empty: it goes with the next `compact`.
+    """
+
+    commit: int
+    time: str
+    items: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Damage:
     """A file of the collection that is not as it was committed."""
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from crossbit.errors import CollectionError
 from crossbit.search.durable import Receipt
 from crossbit.search.head import Meta
-from crossbit.search.metadata import dump
+from crossbit.search.metadata import dump, load
 from crossbit.search.records import VIEWS, Record
 
 _TABLE = "items"
@@ -140,6 +140,60 @@ class Table:
             codes = np.concatenate([r.code for r in records if r.code is not None])
             arrays["code"] = pa.FixedSizeListArray.from_arrays(pa.array(codes.ravel()), codes.shape[1])
         return pa.table(arrays, schema=self.schema)
+
+
+def read_version(folder: Path, meta: Meta, version: int, portion: int = 4096) -> Iterator[Record]:
+    """Give the living items of a version of the store, by ascending id.
+
+    Args:
+        folder: of the database.
+        meta: what the collection was made with.
+        version: of the table.
+        portion: items read at a time.
+
+    Raises:
+        CollectionError: the store is damaged, or that version is not there any more.
+    """
+    import lancedb
+
+    try:
+        table = lancedb.connect(str(folder)).open_table(_TABLE)
+        table.checkout(version)
+        living = "deleted_at IS NULL"
+        columns = table.search().where(f"{living} AND view = 0").select(["id"]).limit(None).to_arrow()
+        ids = np.sort(columns.column("id").combine_chunks().to_numpy(zero_copy_only=False))
+        for start in range(0, len(ids), portion):
+            some = ids[start : start + portion]
+            span = f"{living} AND id >= {some[0]} AND id <= {some[-1]}"
+            rows = table.search().where(span).limit(None).to_arrow()
+            yield from _records(rows, meta)
+    except (ValueError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0][:200]
+        raise CollectionError(f"{folder}: version {version} cannot be read ({first})") from error
+
+
+def _records(rows: pa.Table, meta: Meta) -> Iterator[Record]:
+    """Put rows together to items."""
+    if not rows.num_rows:
+        return
+    rows = rows.take(pa.array(np.argsort(rows.column("row").combine_chunks().to_numpy(zero_copy_only=False))))
+    held = {
+        name: rows.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(rows.num_rows, -1)
+        for name, wanted in (("embedding", meta.dim), ("code", meta.bits))
+        if wanted
+    }
+    plain = {name: rows.column(name).to_pylist() for name in rows.schema.names if name not in held}
+    starts = [place for place, view in enumerate(plain["view"]) if view == 0]
+    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
+        span = slice(start, end)
+        yield Record(
+            id=plain["id"][start],
+            **{name: plain[name][start] for name in ("key", "sha256", "size", "mtime_ns", "from_folder", "sidecar")},
+            captions=tuple(plain["text"][start + 1 : end]),
+            metadata=load(plain["metadata"][start]),
+            embedding=held["embedding"][span].astype(np.float32) if meta.dim else None,
+            code=held["code"][span] if meta.bits else None,
+        )
 
 
 def _portions(ids: Sequence[int]) -> Iterator[str]:
