@@ -18,6 +18,7 @@ from crossbit.search.durable import told, writing
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.ingest import Ingest, Settings
+from crossbit.search.migrate import cancel, migrate
 from crossbit.search.opened import Opened
 from crossbit.search.place import check_place, clear, load_model, reference_of
 from crossbit.search.plan import Known, Plan, plan
@@ -314,6 +315,45 @@ class Collection(Opened):
         """
         with writer(self.folder, self.meta, self.wait) as committing:
             return snapshots.restore(committing, self.at(version))
+
+    def migrate(
+        self,
+        model: Any,
+        *,
+        batch_size: int = 32,
+        max_pixels: int = 200_000_000,
+        progress: bool = True,
+        drop_missing: bool = False,
+    ) -> SyncReport:
+        """Move to another model: encode everything anew beside the old files, then switch in one step.
+
+        Until the switch everybody searches with the old model. A run that was stopped goes on where it was. Ids, captions,
+        metadata and snapshots stay.
+
+        Args:
+            model: the new one, or its name or folder.
+            batch_size: pictures encoded at a time.
+            max_pixels: larger pictures are broken.
+            progress: show a bar on stderr.
+            drop_missing: leave pictures out that cannot be read any more; else the old model stays while there are any.
+
+        Raises:
+            UsageError: the collection is made with that model already.
+            AbilityError: the model neither embeds nor hashes.
+            CollectionError: pictures cannot be read any more, another process writes, or the disk is full.
+        """
+        began, report, new = time.monotonic(), SyncReport(), load_model(model)
+        settings = Settings(batch_size, max_pixels, progress)
+        with writer(self.folder, self.meta, self.wait) as old:
+            migrate(old, new, settings, report, drop_missing=drop_missing, named=model)
+        self.meta, self._model = self.snapshot.meta, new
+        report.seconds = time.monotonic() - began
+        return report
+
+    def cancel_migration(self) -> bool:
+        """Give up an unfinished move to another model, and say whether there was one."""
+        with writer(self.folder, self.meta, self.wait) as old:
+            return cancel(old)
 
     def _folder(self, folder: str | Path | None, snapshot: Snapshot) -> Path:
         """Say which folder to synchronise.

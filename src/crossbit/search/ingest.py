@@ -168,7 +168,7 @@ class Ingest:
     def draft(self, read: Read, entry: Entry | None, sidecar: bytes, rows: Rows | None) -> None:
         """Take a picture whose content is new to its path."""
         if entry is None:
-            number, self.next_id = self.next_id, self.next_id + 1
+            number = self.new_id(read.picture)
             self.report.added += 1
         else:
             number = entry.id
@@ -183,7 +183,7 @@ class Ingest:
         self.ids[read.picture.key] = number
         self.drafts.append(
             Draft(
-                number, read.picture, read.sha256, sidecar, texts, read.facts, self.belongs(entry),
+                number, read.picture, read.sha256, sidecar, texts, read.facts, self.belongs(read.picture, entry),
                 read.pixels, rows or (None, None), old=-1 if entry is None else number,
             )
         )  # fmt: skip
@@ -192,7 +192,12 @@ class Ingest:
         """Say whether this run must leave an item's texts alone: `sync` does not touch what was added in Python."""
         return self.settings.from_folder and not entry.from_folder
 
-    def belongs(self, entry: Entry | None) -> bool:
+    def new_id(self, picture: Picture) -> int:
+        """Give the id of an item that is new."""
+        number, self.next_id = self.next_id, self.next_id + 1
+        return number
+
+    def belongs(self, picture: Picture, entry: Entry | None) -> bool:
         """Say whether an item belongs to the folder."""
         return self.settings.from_folder and (entry is None or entry.from_folder)
 
@@ -215,7 +220,7 @@ class Ingest:
         self.ids[picture.key] = entry.id
         self.drafts.append(
             Draft(
-                entry.id, picture, entry.sha256, sidecar, texts, facts, self.belongs(entry),
+                entry.id, picture, entry.sha256, sidecar, texts, facts, self.belongs(picture, entry),
                 rows=(row(embeddings, 0), row(codes, 0)), old=entry.id,
             )
         )  # fmt: skip

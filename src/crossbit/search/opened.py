@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from crossbit.search.head import read_head, read_meta
 from crossbit.search.place import load_model, reference_of
 from crossbit.search.records import Item, Stats, VerifyReport, Version
 from crossbit.search.snapshot import Snapshot, open_snapshot
-from crossbit.search.snapshots import open_at, versions
+from crossbit.search.snapshots import names, open_at, versions
 from crossbit.search.verify import verify
 from crossbit.search.walk import Broken
 
@@ -132,7 +133,7 @@ class Opened:
         for path in sorted(self.folder.rglob("*")):
             if path.is_file():
                 name = path.relative_to(self.folder).as_posix()
-                name = "store" if name.startswith("store/") else name
+                name = re.sub(r"(^|/)store/.*", r"\1store", name)
                 sizes[name] = sizes.get(name, 0) + path.stat().st_size
         return Stats(
             folder=self.folder,
@@ -149,6 +150,8 @@ class Opened:
             quarantined=len(snapshot.quarantine()),
             fields={name: sorted(kinds) for name, kinds in sorted(snapshot.fields.items())},
             bytes=sizes,
+            migrating=read_meta(self.folder / snapshot.head.migrating).model if snapshot.head.migrating else "",
+            snapshots=tuple(names(self.folder)),
         )
 
     def _checked(self, model: Any) -> Any:

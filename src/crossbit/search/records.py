@@ -221,6 +221,8 @@ class Stats:
         quarantined: files that cannot be used.
         fields: what `where` can ask for, with the kinds of values.
         bytes: size of each file; the store's are added up.
+        migrating: the model that an unfinished `migrate` moves to.
+        snapshots: names of the commits that are kept.
     """
 
     folder: Path
@@ -237,6 +239,8 @@ class Stats:
     quarantined: int
     fields: dict[str, list[str]]
     bytes: dict[str, int]
+    migrating: str = ""
+    snapshots: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as JSON knows them."""

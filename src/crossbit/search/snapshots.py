@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crossbit.errors import CollectionError, UsageError
 from crossbit.search.durable import sync_folder
@@ -168,7 +168,7 @@ def restore(writer: Writer, past: Snapshot) -> tuple[int, int]:
     return len(back), len(gone)
 
 
-def _until(log: Sequence[dict[str, object]], text: str) -> list[dict[str, object]]:
+def _until(log: Sequence[dict[str, Any]], text: str) -> list[dict[str, Any]]:
     """Give the commits up to a date or time; none where the text is neither."""
     try:
         moment = datetime.fromisoformat(text)
@@ -184,7 +184,7 @@ def _snapshot_folder(folder: Path, name: str) -> Path | None:
     return folder / "snapshots" / name if name in names(folder) else None
 
 
-def _have(folder: Path, log: Sequence[dict[str, object]] = ()) -> str:
+def _have(folder: Path, log: Sequence[dict[str, Any]] = ()) -> str:
     numbers = [str(one["commit"]) for one in log]
     have = [*names(folder), *(numbers if len(numbers) < 12 else [*numbers[:3], "...", *numbers[-6:]])]
     return f"there are {', '.join(have)}; `compact` keeps only those with a name" if have else "none was kept"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from crossbit.codes.hamming import hamming_distances, hamming_topk
 from crossbit.errors import EngineError
@@ -23,6 +24,7 @@ class HammingEngine(ScanEngine):
     """
 
     row: ClassVar[Row] = "uint8"
+    name: ClassVar[str] = "scan"
 
     def __init__(self, bits: int = 0, threads: int = 1) -> None:
         super().__init__()
@@ -55,15 +57,27 @@ class HammingEngine(ScanEngine):
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
         for block in self._blocks:
             places = block.alive if allow is None else block.places(allow)[1]
-            near, distances = hamming_topk(
-                queries, block.rows, min(k, len(block.ids)), allow=places, threads=self.threads
-            )
+            near, distances = self.near(block, queries, min(k, len(block.ids)), places)
             scores = self._scores(distances)
             for query, (before, who) in enumerate(best):
                 found = near[query] >= 0
                 ids = block.ids[near[query][found]]
                 best[query] = best_of(np.concatenate([before, scores[query][found]]), np.concatenate([who, ids]), k)
         return padded(best, k)
+
+    def near(
+        self, block: Block, queries: Rows, k: int, places: np.ndarray | None
+    ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
+        """Give the places of the k nearest in a block and their distances; `places` is what may be found."""
+        return hamming_topk(queries, block.rows, k, allow=places, threads=self.threads)
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """Give the blocks that are held, in the order in which they came."""
+        return self._blocks
+
+    def prepare(self) -> None:
+        """Make now what the first search would make; a scan needs nothing."""
 
     def _scores(self, distances: np.ndarray) -> Float32[np.ndarray, "Q n"]:
         # halves and integers below 2**24 are exact in float32, so equal distances give equal scores
