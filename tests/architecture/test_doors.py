@@ -30,12 +30,14 @@ AT_ONCE = {
     "pydantic": ("config.py", "server/"),
     "fastapi": ("server/",),
     "h5py": (),
+    "faiss": (),
     "matplotlib": ("evaluation/compare.py", "evaluation/reliability.py"),
 }
 LATE = {
     "torch": ("model.py", "heads.py", "cli/fit.py", "cli/claims.py", "cli/doctor.py"),
     "onnxruntime": ("model.py",),
     "onnx": ("model.py",),
+    "faiss": ("search/engines/hnsw.py",),  # of the extra `faiss`: graphs over codes
     "tokenizers": ("model.py",),
     "h5py": ("data/formats/matfile.py",),  # of the extra `mat`: only files of MATLAB 7.3 need it
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crossbit.codes import pack
 from crossbit.errors import EngineError
-from crossbit.search.engines import Engine, FlatEngine, HammingEngine
+from crossbit.search.engines import Engine, FlatEngine, HammingEngine, MultiIndexEngine
 from crossbit.search.engines import scan as scan_module
 from crossbit.search.engines.base import best_of
 from crossbit.search.engines.flat import quantise, restore
@@ -24,6 +24,7 @@ MAKERS: list[Callable[[], Engine]] = [
     lambda: FlatEngine("float32"),
     HammingEngine,
     lambda: HammingEngine(64),
+    lambda: MultiIndexEngine(64, threads=2, least=1),
 ]
 
 

@@ -645,6 +645,8 @@ static PyMethodDef methods[] = {
     {"nearest", nearest, METH_VARARGS, nearest_doc},
     {"within", within, METH_VARARGS, within_doc},
     {"read", read_words, METH_VARARGS, read_doc},
+    {"table", multi_table, METH_VARARGS, table_doc},
+    {"probe", multi_probe, METH_VARARGS, probe_doc},
     {"level", level_of, METH_NOARGS, "level() -> int\n\n0 plain C, 1 AVX2, 2 AVX-512 with VPOPCNTDQ, 3 NEON."},
     {NULL, NULL, 0, NULL},
 };

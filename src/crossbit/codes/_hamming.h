@@ -36,3 +36,8 @@ static inline uint64_t ones(uint64_t x) {
 
 int best_level(void);
 int take(PyObject *from, Py_buffer *into, Py_ssize_t bytes, int writable, const char *name);
+
+/* _multi.c */
+extern const char table_doc[], probe_doc[];
+PyObject *multi_table(PyObject *self, PyObject *args);
+PyObject *multi_probe(PyObject *self, PyObject *args);

@@ -6,7 +6,7 @@ each of which reads its part of the codes once for all queries with the interpre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import ModuleType
@@ -127,14 +127,15 @@ def read(codes: UInt8[np.ndarray, "N W"], threads: int = 1) -> None:
     Raises:
         EngineError: the kernel is not built here, or the codes are not whole 64-bit words in one piece.
     """
-    built = _built()
+    found = built()
     if codes.shape[1] % 8 or not codes.flags.c_contiguous:
         raise EngineError(f"read: codes of {codes.shape[1]} bytes, expected rows of whole 64-bit words in one piece")
     edges = np.linspace(0, codes.size // 8, threads + 1).astype(np.int64).tolist()
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(built.read, [codes] * threads, edges[:-1], edges[1:]))
+        list(pool.map(found.read, [codes] * threads, edges[:-1], edges[1:]))
 
 
+_Given = TypeVar("_Given")
 _Part = TypeVar("_Part")
 
 
@@ -154,8 +155,14 @@ class _Scan:
         self.numbers = None
         if allowed is not None and len(allowed) * _FEW < len(codes):
             codes, self.numbers, allowed = codes[allowed], allowed, None
-        self.bitmap = None if allowed is None else _bitmap(allowed, len(codes))
-        self.queries, self.codes, self.threads, self.level, self.widest = _words(queries), codes, threads, level, widest
+        self.bitmap = None if allowed is None else bitmap_of(allowed, len(codes))
+        self.queries, self.codes, self.threads, self.level, self.widest = (
+            whole_words(queries),
+            codes,
+            threads,
+            level,
+            widest,
+        )
         self.stop = np.zeros(1, np.uint8) if stop is None else stop
         self.whole = codes.shape[1] % 8 == 0 and codes.flags.c_contiguous and codes.ctypes.data % 8 == 0
 
@@ -177,16 +184,7 @@ class _Scan:
         def run(start: int) -> _Part:
             return work(queries, start, min(start + size, len(self.codes)), self.bitmap)
 
-        if self.threads < 2 or len(starts) < 2:
-            return [run(start) for start in starts]
-        with ThreadPoolExecutor(self.threads) as pool:
-            try:
-                return list(pool.map(run, starts))
-            except BaseException:  # an interrupt reaches the main thread alone: have the others end too
-                before, self.stop[0] = self.stop[0], 1
-                pool.shutdown(cancel_futures=True)
-                self.stop[0] = before
-                raise
+        return shared(run, starts, self.threads, self.stop)
 
     def nearest(
         self, queries: np.ndarray, first: int, last: int, bitmap: np.ndarray | None, k: int
@@ -195,7 +193,7 @@ class _Scan:
         codes, begin, end, bitmap = self._part(first, last, bitmap)
         k = min(k, last - first)
         rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int32)
-        stopped = _built().nearest(
+        stopped = built().nearest(
             queries, len(queries), codes, begin, end, queries.shape[1] // 8, k, self.widest, bitmap, self.stop,
             _NUMBERS[self.level], rows, distances,
         )  # fmt: skip
@@ -208,7 +206,7 @@ class _Scan:
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Give all within a radius of a part of the codes."""
         codes, begin, end, bitmap = self._part(first, last, bitmap)
-        found = _built().within(
+        found = built().within(
             queries, len(queries), codes, begin, end, queries.shape[1] // 8, radius, self.widest, bitmap, self.stop,
             _NUMBERS[self.level],
         )  # fmt: skip
@@ -221,10 +219,31 @@ class _Scan:
         if self.whole:
             return self.codes, first, last, bitmap
         part = None if bitmap is None else bitmap[first // 8 : -(-last // 8)]
-        return _words(self.codes[first:last]), 0, last - first, part
+        return whole_words(self.codes[first:last]), 0, last - first, part
 
 
-def _built() -> ModuleType:
+def shared(
+    run: Callable[[_Given], _Part], parts: Sequence[_Given], threads: int, stop: UInt8[np.ndarray, " 1"]
+) -> list[_Part]:
+    """Run parts in threads and give what each found; an interrupt stops all of them through the flag."""
+    if threads < 2 or len(parts) < 2:
+        return [run(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            return list(pool.map(run, parts))
+        except BaseException:  # an interrupt reaches the main thread alone
+            before, stop[0] = stop[0], 1
+            pool.shutdown(cancel_futures=True)
+            stop[0] = before
+            raise
+
+
+def built() -> ModuleType:
+    """Give the compiled module.
+
+    Raises:
+        EngineError: the package was built without it.
+    """
     found = extension()
     if found is None:
         raise EngineError("the Hamming kernel is not built here", "use level numpy")
@@ -240,14 +259,15 @@ def _merged(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndar
     return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
 
 
-def _words(codes: np.ndarray) -> np.ndarray:
+def whole_words(codes: np.ndarray) -> np.ndarray:
     """Fill codes up to whole 64-bit words; bytes that are added are zero on both sides and count nothing."""
     padding = -codes.shape[1] % 8
     filled = np.pad(codes, ((0, 0), (0, padding))) if padding else codes
     return np.ascontiguousarray(filled)
 
 
-def _bitmap(allowed: np.ndarray, rows: int) -> np.ndarray:
+def bitmap_of(allowed: np.ndarray, rows: int) -> np.ndarray:
+    """Give a bit for every row, lowest bit first, set where it is allowed."""
     mask = np.zeros(rows, bool)
     mask[allowed] = True
     return np.packbits(mask, bitorder="little")

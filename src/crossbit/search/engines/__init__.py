@@ -1,10 +1,10 @@
 """Engines: what scans. `flat` on dense rows; on packed codes `hamming` scans, `multi` looks at few and `hnsw` at fewer still.
 
-All behind `base.Engine`, all exact but `hnsw`; `choose` says which of those for codes fits a collection.
+All behind `base.Engine`, all exact but `hnsw`; `choice.choose` says which of those for codes fits a collection.
 """
 
 from crossbit.search.engines.base import Engine
-from crossbit.search.engines.choose import Choice, choose
+from crossbit.search.engines.choice import Choice, choose
 from crossbit.search.engines.flat import FlatEngine
 from crossbit.search.engines.hamming import HammingEngine
 from crossbit.search.engines.hnsw import HNSWEngine

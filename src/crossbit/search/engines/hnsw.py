@@ -54,6 +54,7 @@ class HNSWEngine(HammingEngine):
     def near(
         self, block: Block, queries: Rows, k: int, places: np.ndarray | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
+        """Give the places of the nearest that the graph finds, or that a scan does."""
         dead = 0
         if places is not None:
             if places.dtype != np.bool_:  # a filter: few are left, and a graph would not find its way among them

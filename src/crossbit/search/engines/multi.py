@@ -37,6 +37,7 @@ class MultiIndexEngine(HammingEngine):
     def near(
         self, block: Block, queries: Rows, k: int, places: np.ndarray | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
+        """Give the places of the k nearest in a block and their distances, through its tables where it has some."""
         index = self.index(block)
         if index is None:
             return super().near(block, queries, k, places)
