@@ -24,6 +24,7 @@ from crossbit.search.place import check_place, clear, load_model, reference_of
 from crossbit.search.plan import Known, Plan, plan
 from crossbit.search.query import Query, answer
 from crossbit.search.records import Hit, SyncReport
+from crossbit.search.repair import RepairReport, repair
 from crossbit.search.sidecars import Sidecars
 from crossbit.search.snapshot import Snapshot
 from crossbit.search.walk import walk
@@ -349,6 +350,46 @@ class Collection(Opened):
         self.meta, self._model = self.snapshot.meta, new
         report.seconds = time.monotonic() - began
         return report
+
+    def repair(self, *, give_up: bool = False, batch_size: int = 32, progress: bool = True) -> RepairReport:
+        """Mend damaged files from what remains: copies, the store, the segments, the pictures. See `Collection.mend`."""
+        report = self.mend(self.folder, self._model, give_up=give_up, batch_size=batch_size, progress=progress)
+        self._snapshot = None
+        return report
+
+    @classmethod
+    def mend(
+        cls,
+        folder: str | Path,
+        model: Any = None,
+        *,
+        give_up: bool = False,
+        batch_size: int = 32,
+        progress: bool = True,
+        wait: float = 0.0,
+    ) -> RepairReport:
+        """Mend a collection that may be too damaged to be opened.
+
+        Args:
+            folder: of the collection, or with one in `.crossbit`.
+            model: encodes pictures again where no other copy is left; None loads the one that the collection names.
+            give_up: drop what cannot be mended, instead of refusing.
+            batch_size: pictures encoded at a time.
+            progress: show a bar on stderr.
+            wait: seconds to wait for another writer.
+
+        Raises:
+            CollectionError: something cannot be mended (the message names it, nothing was dropped), or another process
+                writes.
+        """
+        folder = Path(folder)
+        inside = folder / FOLDER
+        place = inside if not is_collection(folder) and inside.is_dir() else folder
+
+        def encoder() -> Any:
+            return Collection(place, model).model
+
+        return repair(place, encoder, Settings(batch_size, progress=progress), wait=wait, give_up=give_up)
 
     def cancel_migration(self) -> bool:
         """Give up an unfinished move to another model, and say whether there was one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from crossbit.errors import CollectionError
@@ -36,6 +36,8 @@ def _verify(folder: Path, head: Head) -> VerifyReport:
     small = [folder / name for name in ("meta.json", "head.json", "meta.copy.json", "head.copy.json")]
     damage.extend(_copies(folder))
     data = folder / head.place
+    if head.place:
+        damage.extend(_meta_of_place(data))
     small += [data / log.file for log in (head.receipts, head.history) if log.size]
     small += [data / "meta.json", data / "meta.copy.json"] if head.place else []
     files, size = len(small), sum(path.stat().st_size for path in small if path.exists())
@@ -49,7 +51,20 @@ def _verify(folder: Path, head: Head) -> VerifyReport:
         found_there = _verify_snapshot(kept)
         files, size = files + found_there.files, size + found_there.bytes
         damage.extend(found_there.damage)
+    if head.migrating:
+        begun = verify(folder / head.migrating)
+        files, size = files + begun.files, size + begun.bytes
+        damage.extend(begun.damage)
     return VerifyReport(folder, files, size, tuple(damage))
+
+
+def _meta_of_place(data: Path) -> Iterator[Damage]:
+    for name in ("meta.json", "meta.copy.json"):
+        try:
+            read_meta(data, name)
+        except CollectionError as error:
+            found = error.message.removeprefix(f"{data / name}: ")
+            yield Damage(str(data / name), found, "the file as it was written")
 
 
 def _copies(folder: Path) -> Iterator[Damage]:
@@ -102,6 +117,11 @@ def _expected(data: Path, head: Head, damage: list[Damage]) -> Iterator[tuple[Pa
         return
     for name, receipt in receipts.items():
         yield data / name, receipt, not head.tidying
+
+
+def damaged_files(files: Iterable[tuple[Path, Receipt]], *, may_miss: bool = False) -> list[Path]:
+    """Give those files that are not as they were committed."""
+    return [path for path, receipt in files if _compare(path, receipt, not may_miss)]
 
 
 def _compare(path: Path, receipt: Receipt, needed: bool) -> str:

@@ -197,6 +197,15 @@ class Writer:
         fresh = self.table.fresh().items()
         return append(self.data, log, [{"path": name, "size": r.size, "sha256": r.sha256} for name, r in fresh])
 
+    def keep_store(self) -> None:
+        """Make the store from the segments where there is none, and commit it."""
+        if self.head.store or not self.head.segments:
+            return
+        with told(self.folder), self._undoing():
+            version = self.table.version
+            receipts = self._receipts(self.head.receipts)
+            self._finish(replace(self.head, commit=self.head.commit + 1, store=version, receipts=receipts))
+
     def compact(self) -> None:
         """Forget tombstones and old versions for good, and join all segments into one.
 
