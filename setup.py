@@ -6,7 +6,7 @@ setup(
     ext_modules=[
         Extension(
             "crossbit.codes._hamming",
-            ["src/crossbit/codes/_hamming.c", "src/crossbit/codes/_multi.c"],
+            [f"src/crossbit/codes/{name}.c" for name in ("_hamming", "_multi", "_dots")],
             depends=["src/crossbit/codes/_hamming.h"],
             extra_compile_args=["-O3"],
             py_limited_api=True,

@@ -647,6 +647,7 @@ static PyMethodDef methods[] = {
     {"read", read_words, METH_VARARGS, read_doc},
     {"table", multi_table, METH_VARARGS, table_doc},
     {"probe", multi_probe, METH_VARARGS, probe_doc},
+    {"dots", dots, METH_VARARGS, dots_doc},
     {"level", level_of, METH_NOARGS, "level() -> int\n\n0 plain C, 1 AVX2, 2 AVX-512 with VPOPCNTDQ, 3 NEON."},
     {NULL, NULL, 0, NULL},
 };

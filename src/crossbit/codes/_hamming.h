@@ -41,3 +41,7 @@ int take(PyObject *from, Py_buffer *into, Py_ssize_t bytes, int writable, const 
 extern const char table_doc[], probe_doc[];
 PyObject *multi_table(PyObject *self, PyObject *args);
 PyObject *multi_probe(PyObject *self, PyObject *args);
+
+/* _dots.c */
+extern const char dots_doc[];
+PyObject *dots(PyObject *self, PyObject *args);

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from crossbit.codes.dots import dots_at
 from crossbit.errors import EngineError
 from crossbit.search.engines.base import Row, Rows
 from crossbit.search.engines.scan import Block, ScanEngine
@@ -55,7 +56,7 @@ class FlatEngine(ScanEngine):
     ) -> Float32[np.ndarray, " m"]:
         # a matrix product adds up rows at the edge of its blocks in another order: copies of one picture would then come out
         # one unit apart, and not by ascending id
-        return dot(restore(block.rows[places], None if block.scales is None else block.scales[places]), query)
+        return dots_at(block.rows, places, query, block.scales)
 
     def _small(self) -> bool:
         return sum(block.rows.size for block in self._blocks) * 4 <= KEEP_BYTES
@@ -67,8 +68,21 @@ class FlatEngine(ScanEngine):
         return self._kept[id(block)]
 
     def score(self, query: Float32[np.ndarray, " E"], ids: Int64[np.ndarray, " M"]) -> Float32[np.ndarray, " M"]:
-        """Score some ids: what makes the answer of a short list as good as that of a whole scan."""
-        return dot(self.rows(ids), query)
+        """Score some ids: what makes the answer of a short list as good as that of a whole scan.
+
+        Rows are read where they lie, which may be a mapped file.
+
+        Raises:
+            EngineError: an id is not held.
+        """
+        scores = np.zeros(len(ids), dtype=np.float32)
+        missing = np.ones(len(ids), dtype=bool)
+        for block in self._blocks:
+            where, at = block.places(ids)
+            scores[where] = dots_at(block.rows, at, query, block.scales)
+            missing[where] = False
+        self._all_held(ids, missing)
+        return scores
 
     def rows(self, ids: Int64[np.ndarray, " M"]) -> Float32[np.ndarray, "M E"]:
         """Give the rows of some ids, as held but in float32: what rescoring reads from disk.
@@ -82,9 +96,12 @@ class FlatEngine(ScanEngine):
             where, at = block.places(ids)
             found[where] = restore(block.rows[at], None if block.scales is None else block.scales[at])
             missing[where] = False
+        self._all_held(ids, missing)
+        return found
+
+    def _all_held(self, ids: np.ndarray, missing: np.ndarray) -> None:
         if missing.any():
             raise EngineError(f"FlatEngine: id {ids[missing][0]} is not held")
-        return found
 
 
 def quantise(rows: Float32[np.ndarray, "N E"], precision: Precision) -> tuple[Rows, np.ndarray | None]:
@@ -100,9 +117,3 @@ def restore(rows: Rows, scales: np.ndarray | None) -> Float32[np.ndarray, "N E"]
     """Give float32 rows from held ones: the inverse of `quantise`, up to its rounding."""
     floats = rows.astype(np.float32)
     return floats if scales is None else floats * scales[:, None]
-
-
-def dot(rows: Float32[np.ndarray, "N E"], query: Float32[np.ndarray, " E"]) -> Float32[np.ndarray, " N"]:
-    """Give dot products whose value does not depend on where a row stands."""
-    scores: np.ndarray = (rows.astype(np.float64) * query).sum(axis=1).astype(np.float32)
-    return scores
