@@ -1,85 +1,65 @@
-"""A bidirectional GRU over words: embeddings or places in a vocabulary go in, a state of every word and a summary come out.
+"""Recurrent text: a bidirectional GRU over tokens, and one over words of a vocabulary that is learned from training captions.
 
-    tokens (B,L,D), or places (B,L) of a vocabulary -> words (B,L,W) -> GRU forwards  \
-                                                                    -> GRU backwards / mean -> states (B,L,H) -> pooled (B,H)
-
-Padding is read by nobody: it stands at the end, where the forward direction has already passed, and the backward direction
-starts at each row's own last word. Rows are turned round by looking places up and not by packing, so that the whole can be
-exported.
+Source: the text side of SCAN (Lee and others, ECCV 2018), section 3.2: embeddings of 300 numbers, both directions averaged.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from crossbit.nn.pooling import masked_max, masked_mean
-
-GRUPool = Literal["mean", "max", "last"]
+from crossbit.nn.vocabulary import Vocabulary
 
 
 class BiGRU(nn.Module):
-    """Read words in both directions; the two states of a word are averaged.
+    """Reads tokens from both ends; what a state says does not depend on padding."""
 
-    Args:
-        width: D of the embeddings that come in, or W of a vocabulary's.
-        hidden: H.
-        words: size of a vocabulary whose places come in instead of embeddings, 1 to `words`, 0 for unknown; 0 for none.
-        narrowed: width of a linear map in front of the GRU; 0 for none.
-        pool: the summary is the mean of the states, their maximum, or what each direction says at its end.
-        dropout: on what the GRU reads.
-
-    Source: the sentence encoder of VSE++ and SCAN (Faghri and others, BMVC 2018; Lee and others, ECCV 2018), whose directions
-        are averaged as well.
-    """
-
-    def __init__(
-        self, width: int, hidden: int, words: int = 0, narrowed: int = 0, pool: GRUPool = "mean", dropout: float = 0.0
-    ) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.pool = pool
-        self.words = nn.Embedding(words + 1, width, padding_idx=0) if words else None
-        self.narrow = nn.Linear(width, narrowed) if narrowed else nn.Identity()
-        self.drop = nn.Dropout(dropout)
-        self.forwards = nn.GRU(narrowed or width, hidden, batch_first=True)
-        self.backwards = nn.GRU(narrowed or width, hidden, batch_first=True)
+        self.hidden = hidden
+        self.gru = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
 
     def forward(
-        self, tokens: Float[Tensor, "B L D"] | Int64[Tensor, "B L"], mask: Bool[Tensor, "B L"]
+        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
     ) -> tuple[Float[Tensor, "B L H"], Float[Tensor, "B H"]]:
-        """Give the states, zero where masked, and the summary; a row without any word gives zeros.
+        """Give the states, both directions averaged and zero where masked, and the mean of the two last ones.
 
-        Args:
-            tokens: embeddings, or places where the GRU has a vocabulary.
-            mask: True for real words; one that is missing between others is read as nothing.
+        The real tokens of a row come first, or are brought there and back; a row without any gives zeros.
         """
-        read = self.drop(self.narrow(tokens if self.words is None else self.words(tokens)))
-        read = read * mask.unsqueeze(-1)
-        place = turned(mask)
-        first = self.forwards(read)[0]
-        second = _at(self.backwards(_at(read, place))[0], place)
-        states = (first + second) / 2 * mask.unsqueeze(-1)
-        if self.pool == "last":
-            length = _lengths(mask)
-            last = _at(first, (length - 1).clamp(min=0).unsqueeze(1)).squeeze(1)
-            return states, (last + second[:, 0]) / 2 * (length > 0).unsqueeze(-1)
-        return states, masked_mean(states, mask) if self.pool == "mean" else masked_max(states, mask)
+        count = mask.sum(1)
+        order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)  # the real tokens first, in their order
+        back = order.argsort(dim=1)
+        front = tokens.gather(1, order.unsqueeze(-1).expand_as(tokens))
+        packed = nn.utils.rnn.pack_padded_sequence(
+            front, count.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, last = self.gru(packed)
+        padded, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])
+        both = (padded[..., : self.hidden] + padded[..., self.hidden :]) / 2
+        both = both.gather(1, back.unsqueeze(-1).expand_as(both)) * mask.unsqueeze(-1)
+        return both, (last[0] + last[1]) / 2 * (count > 0).unsqueeze(-1)
 
 
-def turned(mask: Bool[Tensor, "B L"]) -> Int64[Tensor, "B L"]:
-    """Give the places that turn each row's words round and leave its padding; applied twice, nothing has changed."""
-    place = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    length = _lengths(mask).unsqueeze(1)
-    return torch.where(place < length, length - 1 - place, place)
+class WordGRU(nn.Module):
+    """Words of a learned vocabulary -> embeddings -> BiGRU; it reads the tokens of the encoder `words`.
 
+    Args:
+        size: words that are known, the most frequent of the training captions; all others share one embedding.
+        width: of the embeddings.
+        hidden: of the GRU.
+    """
 
-def _lengths(mask: Bool[Tensor, "B L"]) -> Int64[Tensor, " B"]:
-    """Give the places up to the last real word."""
-    return (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)
+    def __init__(self, size: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary(size, common=1.0)
+        self.embed = nn.Embedding(size + 1, width)
+        nn.init.uniform_(self.embed.weight, -0.1, 0.1)
+        self.read = BiGRU(width, hidden)
 
-
-def _at(rows: Float[Tensor, "B L D"], place: Int64[Tensor, "B M"]) -> Float[Tensor, "B M D"]:
-    return rows.gather(1, place.unsqueeze(-1).expand(-1, -1, rows.shape[2]))
+    def forward(
+        self, tokens: Float[Tensor, "B L 3"], mask: Bool[Tensor, "B L"]
+    ) -> tuple[Float[Tensor, "B L H"], Float[Tensor, "B H"]]:
+        """Give the states of the words and the last state."""
+        states: tuple[Tensor, Tensor] = self.read(self.embed(self.vocabulary.places(tokens, mask)), mask)
+        return states
