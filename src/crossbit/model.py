@@ -42,6 +42,7 @@ from crossbit.modelcard import CODES_FILE, ModelCard, fingerprint_of, read_card,
 
 if TYPE_CHECKING:
     from crossbit.cascade import Scorer
+    from crossbit.data.loader import FeatureRows
     from crossbit.methods.base import Method
 
 EDGE = 224
@@ -146,7 +147,8 @@ class Model:
             config=asdict(method.config),
             encoders=dict(encoders),
             encoder_fingerprints={view: card.fingerprint for view, card in cards.items()},
-            dims={view: (card.dim, card.pooled_dim) for view, card in cards.items()},
+            # the method's own widths too: of views that only training has
+            dims={**method.dims, **{view: (card.dim, card.pooled_dim) for view, card in cards.items()}},
             abilities=tuple(sorted(can)),
             dim=probe[0],
             bits=probe[1],
@@ -411,10 +413,7 @@ class Model:
         Raises:
             AbilityError: the method does not score pairs.
         """
-        if "scores" not in self.abilities:
-            raise AbilityError(
-                f"model `{self.name}` compares embeddings and has no joint score", "see `crossbit methods`"
-            )
+        self._check_scores()
         import torch
 
         from crossbit.batch import Encoded
@@ -430,7 +429,24 @@ class Model:
 
         return score
 
+    def joint_scores(self, images: FeatureRows, texts: FeatureRows) -> Float32[np.ndarray, "N M"]:
+        """Score every picture with every text jointly, from features that are already there.
+
+        Raises:
+            AbilityError: the method does not score pairs.
+        """
+        self._check_scores()
+        from crossbit.methods.base import joint_scores
+
+        return joint_scores(self.method, images, texts)
+
     # ---- below
+
+    def _check_scores(self) -> None:
+        if "scores" not in self.abilities:
+            raise AbilityError(
+                f"model `{self.name}` compares embeddings and has no joint score", "see `crossbit methods`"
+            )
 
     def _features(self, encoder: Encoder, view: str, media: Sequence[Media], on_long_text: OnLongText) -> Features:
         if view == "image":
@@ -478,6 +494,8 @@ class Model:
         from crossbit.nn.export import export_head
 
         hashes = bool(self.bits) and not self.card.codes
+        if not self.dim and not hashes:
+            return  # a joint scorer has no rows to give
         for view in self.views:
             probe = np.zeros((EDGE, EDGE, 3), np.uint8) if view == "image" else "five words to probe with"
             encoder = self.encoder(view)

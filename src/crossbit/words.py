@@ -13,6 +13,14 @@ import zlib
 CHANNELS = 3
 """Bytes of a word's number."""
 
+FUNCTION_WORDS = frozenset(
+    "about above after all also and any are around been before being below beneath beside between both but can could down "
+    "during each for from had has have her here him his how into its itself just like more most near not off onto other our "
+    "out over own she some such than that the their them then there these they this those through under until upon very was "
+    "were what when where which while who with without would you your".split()
+)
+"""English words of three letters or more that say nothing of a picture."""
+
 # letters, marks and digits; a character of a script that is written without spaces stands for itself
 _WORD = re.compile(
     r"[\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff\u0e00-\u0e7f\uf900-\ufaff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff\u0e00-\u0e7f]+"

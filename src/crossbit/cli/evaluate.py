@@ -23,8 +23,8 @@ def evaluate(
     ),
     split: str = typer.Option("test", "--split", metavar="NAME", help="Which items ask."),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Languages to ask in; else all."),
-    by: Literal["embedding", "code", "asymmetric"] = typer.Option(
-        "embedding", "--by", metavar="embedding|code|asymmetric", help="What is compared."
+    by: Literal["embedding", "code", "asymmetric", "score"] = typer.Option(
+        "embedding", "--by", metavar="embedding|code|asymmetric|score", help="What is compared."
     ),
     bits: int = typer.Option(
         None, "--bits", min=1, metavar="N", help="Compare the first N bits of a nested code; else all of them."
@@ -49,8 +49,8 @@ def evaluate(
 
     found = Model.from_pretrained(model)
     if bits is not None:
-        if by == "embedding":
-            raise UsageError("--bits: embeddings are compared, which have none", "add `--by code`")
+        if by in ("embedding", "score"):
+            raise UsageError(f"--bits: {by}s are compared, which have none", "add `--by code`")
         found = first_bits(found, bits)
     result = measure(
         found,

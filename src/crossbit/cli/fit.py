@@ -12,7 +12,7 @@ import numpy as np
 
 from crossbit.config import check, to_mapping
 from crossbit.data.cache import FeatureCache
-from crossbit.data.loader import Pairs
+from crossbit.data.loader import Chosen, Pairs
 from crossbit.data.manifest import Manifest
 from crossbit.data.noise import Noise, apply
 from crossbit.encoders import load as load_encoder
@@ -99,11 +99,14 @@ def fit(
     encoders = dict(encoders or default_encoders(key))
     learned = manifest if noise is None else apply(noise, manifest)
     pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
+    pairs = _with_tasks(pairs, cls, config)
     if getattr(config, "classes", None) == 0 and pairs.label_names:
         config = replace(config, classes=len(pairs.label_names))
     held_out = pairs_of(manifest.select("val", languages), encoders, progress=progress)
     cards = {view: load_encoder(name).describe() for view, name in encoders.items()}
     dims = {view: (card.dim, card.pooled_dim) for view, card in cards.items()}
+    if pairs.positives:
+        dims["positive"] = dims["text"]
     plan = make_strategy(strategy, strategy_config or {})
     methods = [_build(cls, config, dims, training.seed + peer) for peer in range(plan.peers)]
 
@@ -144,6 +147,15 @@ def fit(
     return Fitted(model, report, folder, last, plan, pairs, took)
 
 
+def _with_tasks(pairs: Pairs, cls: Any, config: Any) -> Pairs:
+    """Add what the method's auxiliary tasks need: another caption of each picture, labels from the words of its captions."""
+    if "positive" in cls.may_read and getattr(config, "text_weight", 1.0):
+        pairs = replace(pairs, positives=True)
+    if getattr(config, "label_words", 0) and getattr(config, "label_weight", 1.0):
+        pairs = pairs.with_word_labels(config.label_words)
+    return pairs
+
+
 def default_encoders(key: str) -> dict[str, str]:
     """Name the packaged encoders that a method is trained on where no others are named."""
     from crossbit.encoders import default_image, default_text
@@ -164,12 +176,15 @@ def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool 
 def validation_rsum(methods: Sequence[Any], pairs: Pairs) -> float:
     """Give the mean over languages of the rsum of a held-out split: what an epoch is chosen by.
 
-    A method that gives both an embedding and a code is judged by the mean of the two. Peers are joined as in use.
+    A method that gives both an embedding and a code is judged by the mean of the two, one that gives neither by its joint
+    scores. Peers are joined as in use.
     """
-    from crossbit.methods.base import Embeds, Hashes
+    from crossbit.methods.base import Embeds, Hashes, Scores
     from crossbit.methods.joined import joined
 
     method = joined(methods)
+    if issubclass(type(method), Scores) and not issubclass(type(method), (Embeds, Hashes)):
+        return _rsum_of_scores(method, pairs)
     kinds = [kind for kind in (Embeds, Hashes) if issubclass(type(method), kind)]
     return float(np.mean([_rsum(method, kind is Hashes, pairs) for kind in kinds]))
 
@@ -210,6 +225,27 @@ def _rsum(method: Any, codes: bool, pairs: Pairs) -> float:
         rows = np.flatnonzero(languages == language)
         asked, found = standings_both_ways(captions[rows], items, pairs.item_of[rows])
         sums.append(rsum(found, asked))
+    return float(np.mean(sums))
+
+
+def _rsum_of_scores(method: Any, pairs: Pairs) -> float:
+    """Score every picture with every different text once; equal texts get the very same scores."""
+    from crossbit.methods.base import joint_scores
+    from crossbit.metrics.relevance import Relevant
+    from crossbit.metrics.retrieval import rsum
+    from crossbit.metrics.standings import standings
+
+    place: dict[str, int] = {}
+    column = np.array([place.setdefault(text, len(place)) for text in pairs.texts])
+    first = np.unique(column, return_index=True)[1]
+    scores = joint_scores(method, pairs.items, Chosen(pairs.captions, first))
+    languages = np.array(pairs.languages)
+    sums = []
+    for language in sorted(set(pairs.languages)):
+        rows = np.flatnonzero(languages == language)
+        of_captions = Relevant.from_owner(pairs.item_of[rows], len(pairs.items))
+        table = scores[:, column[rows]]
+        sums.append(rsum(standings(table, of_captions.turned()), standings(table.T, of_captions)))
     return float(np.mean(sums))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from crossbit.data.cache import Widen
 from crossbit.data.manifest import Manifest
 from crossbit.errors import ManifestError
 from crossbit.features import Features
+from crossbit.words import FUNCTION_WORDS, split_words
 
 
 class FeatureRows(Protocol):
@@ -53,6 +56,7 @@ class Pairs:
         view: the name under which items enter a batch.
         labels: 0/1 labels of each item row; None where the data has none.
         label_names: what the columns of `labels` mean.
+        positives: batches also hold, as view "positive", another caption of each pair's item.
     """
 
     items: FeatureRows
@@ -64,6 +68,7 @@ class Pairs:
     view: str = "image"
     labels: Float32[np.ndarray, "N C"] | None = None
     label_names: tuple[str, ...] = ()
+    positives: bool = False
     _first: Int64[np.ndarray, " N"] = field(init=False, repr=False)
     _count: Int64[np.ndarray, " N"] = field(init=False, repr=False)
 
@@ -98,6 +103,20 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.item_of)
 
+    def with_word_labels(self, count: int) -> Pairs:
+        """Label each item with those of the `count` most frequent content words that one of its captions holds.
+
+        A content word has three letters or more, is no English function word, and stands in at most half of the captions.
+        """
+        words = [{word for word in split_words(text) if len(word) > 2} - FUNCTION_WORDS for text in self.texts]
+        seen = Counter(word for some in words for word in some)
+        chosen = sorted((w for w in seen if 2 * seen[w] <= len(words)), key=lambda w: (-seen[w], w))[:count]
+        column = {word: place for place, word in enumerate(chosen)}
+        table = np.zeros((len(self.items), len(chosen)), np.float32)
+        for item, some in zip(self.item_of.tolist(), words, strict=True):
+            table[item, [column[word] for word in some if word in column]] = 1
+        return replace(self, labels=table, label_names=tuple(chosen))
+
     def epoch(
         self, epoch: int, seed: int, batch_size: int, passes: int = 1, start: int = 0
     ) -> Iterator[Int64[np.ndarray, " B"]]:
@@ -123,15 +142,40 @@ class Pairs:
     def batch(self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu", *, tokens: bool = True) -> Batch:
         """Give the pairs of these caption rows; without `tokens` for a method that reads the pooled vectors alone."""
         items = self.item_of[rows]
+        views = {
+            self.view: encoded(self.items, items, device, tokens=tokens),
+            "text": encoded(self.captions, rows, device, tokens=tokens),
+        }
+        if self.positives:
+            views["positive"] = self._positive(rows, device, tokens)
         return Batch(
-            {
-                self.view: encoded(self.items, items, device, tokens=tokens),
-                "text": encoded(self.captions, rows, device, tokens=tokens),
-            },
+            views,
             item=torch.from_numpy(self.concept_of[items]).to(device),
             pair=torch.from_numpy(rows.copy()).to(device),
             labels=None if self.labels is None else torch.from_numpy(self.labels[items]).to(device),
         )
+
+    def _positive(self, rows: Int64[np.ndarray, " B"], device: str | torch.device, tokens: bool) -> Encoded:
+        """Give another caption of each item; where it has none, a row without any real token."""
+        others = self._others[rows]
+        found = encoded(self.captions, np.where(others < 0, rows, others), device, tokens=tokens)
+        there = torch.from_numpy(others >= 0).to(device)
+        return replace(found, mask=found.mask & there[:, None])
+
+    @cached_property
+    def _others(self) -> Int64[np.ndarray, " M"]:
+        """Give for each caption row the next one of its item with another text in its language, -1 for none."""
+        others = np.full(len(self), -1, np.int64)
+        for first, count in zip(self._first.tolist(), self._count.tolist(), strict=True):
+            for row in range(first, first + count):
+                following = (first + (row - first + step) % count for step in range(1, count))
+                fits = (
+                    at
+                    for at in following
+                    if self.texts[at] != self.texts[row] and self.languages[at] == self.languages[row]
+                )
+                others[row] = next(fits, -1)
+        return others
 
     def expect(self, rows: Int64[np.ndarray, " B"]) -> None:
         """Say which caption rows the next batch has, so that they are read from the disk while this one is used."""
@@ -201,6 +245,31 @@ class RowsInMemory:
 
     def expect(self, rows: np.ndarray) -> None:
         """Do nothing: they are here."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some rows of other features, in an order of their own."""
+
+    features: FeatureRows
+    rows: Int64[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """Give the pooled vectors."""
+        found: np.ndarray = self.features.pooled[self.rows]
+        return found
+
+    def take(self, rows: np.ndarray, *, tokens: bool = True, widen: Widen | None = None) -> Features:
+        """Give some of the rows."""
+        return self.features.take(self.rows[rows], tokens=tokens, widen=widen)
+
+    def expect(self, rows: np.ndarray) -> None:
+        """Be told of some of the rows."""
+        self.features.expect(self.rows[rows])
 
 
 def encoded(

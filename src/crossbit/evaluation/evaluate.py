@@ -11,17 +11,21 @@ import numpy as np
 from crossbit.data.manifest import Manifest
 from crossbit.data.sets import open_set
 from crossbit.errors import AbilityError
-from crossbit.evaluation.measure import measure
+from crossbit.evaluation.measure import Measured, measure
 from crossbit.evaluation.protocols import Plan, protocol_of
 from crossbit.evaluation.protocols import Protocol as Rules
 from crossbit.evaluation.result import Result, this_command
 
-By = Literal["embedding", "code", "asymmetric"]
+By = Literal["embedding", "code", "asymmetric", "score"]
 
 _ROWS_AT_ONCE = 256
 
 Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
+
+
+Score = Callable[[Sequence[Path], Sequence[str]], np.ndarray]
+"""Called with paths and texts, gives the joint score of every picture with every text, (pictures, texts)."""
 
 
 class Encodes(Protocol):
@@ -63,6 +67,7 @@ def evaluate(
     system: str | None = None,
     seeds: Sequence[int] | None = None,
     encode: Encode | None = None,
+    score: Score | None = None,
     cache: bool = False,
     batch_size: int = 32,
     progress: bool = True,
@@ -80,11 +85,13 @@ def evaluate(
         languages: of the captions; all by default.
         by: compare embeddings; packed codes; or, "asymmetric", an asking side that is not cut to bits with codes that are.
             The items take the same few bytes, only the query keeps its numbers (Gordo and others, "Asymmetric distances
-            for binary embeddings", 2014).
+            for binary embeddings", 2014). Or, "score", pairs that the model scores jointly: every picture with every text,
+            from cached features.
         protocol: a name of `PROTOCOLS` or a protocol.
         system: what to call what is measured; by default the model's name and what is compared.
         seeds: of the run; by default what the model card says.
         encode: another way to get rows.
+        score: another way to get joint scores.
         cache: take frozen features from the cache and keep new ones there, so that a second model on the same encoders
             costs seconds. They are kept in float16, as training reads them; a measure can move in its second decimal.
         batch_size: media encoded at a time.
@@ -99,6 +106,10 @@ def evaluate(
     _check_able(model, by)
     manifest = open_set(dataset, languages)
     plan = protocol_of(protocol).plan(manifest, split, languages)
+    if by == "score":
+        scores = (score or joint(model, batch_size, progress))([manifest.file(item) for item in plan.items], plan.texts)
+        measured = measure(plan.cases, scores, scores, plan.protocol, scores=scores)
+        return _result(model, manifest, plan, measured, split, by, system, seeds, True, command)
     if cache and encode is None:
         encode = through_cache(model, batch_size, progress)
     images, texts = encode_plan(model, plan, manifest, by, encode, batch_size, progress)
@@ -106,6 +117,21 @@ def evaluate(
     if by == "asymmetric":
         asking, (images, texts) = (images, texts), (signs(images), signs(texts))
     measured = measure(plan.cases, images, texts, plan.protocol, model.bits if by == "code" else None, asking)
+    return _result(model, manifest, plan, measured, split, by, system, seeds, cache, command)
+
+
+def _result(
+    model: Encodes,
+    manifest: Manifest,
+    plan: Plan,
+    measured: Measured,
+    split: str,
+    by: By,
+    system: str | None,
+    seeds: Sequence[int] | None,
+    cache: bool,
+    command: str | None,
+) -> Result:
     training = _training(model)
     peers = int(training.get("peers", 1))
     if seeds is None:
@@ -115,6 +141,7 @@ def evaluate(
         "embedding": "embedding",
         "code": f"{model.bits}-bit code",
         "asymmetric": f"{model.bits}-bit code, asked by relaxed queries",
+        "score": "joint score",
     }[by]
     return Result(
         system=system or f"{model.name} {width}",
@@ -139,9 +166,9 @@ def evaluate(
             "name": model.name,
             "fingerprint": model.fingerprint,
             "by": by,
-            "width": model.dim if by == "embedding" else model.bits,
+            "width": {"embedding": model.dim, "score": 0}.get(by, model.bits),
             "features": "float16 cache" if cache else "fresh",
-            **({} if peers == 1 else {"peers": "all" if by == "embedding" else f"the first of {peers}"}),
+            **({} if peers == 1 else {"peers": "all" if by in ("embedding", "score") else f"the first of {peers}"}),
         },
         seeds=tuple(seeds),
         config=training,
@@ -206,13 +233,41 @@ def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> En
     return encode
 
 
+def joint(model: Any, batch_size: int = 32, progress: bool = True) -> Score:
+    """Give a way to score all pairs jointly from a model's cached features; memory for scores alone grows with both sides.
+
+    Args:
+        model: a `crossbit.Model` whose method scores pairs.
+        batch_size: media that an encoder gets at a time.
+        progress: show bars while something is encoded.
+    """
+
+    def score(paths: Sequence[Path], texts: Sequence[str]) -> np.ndarray:
+        from crossbit.data.cache import FeatureCache
+
+        found = [
+            FeatureCache(model.encoder(view)).get_or_encode(media, progress=progress, batch_size=batch_size)
+            for view, media in (("image", paths), ("text", texts))
+        ]
+        scores: np.ndarray = model.joint_scores(*found)
+        return scores
+
+    return score
+
+
 def _check_able(model: Encodes, by: By) -> None:
+    if by == "score":
+        if "scores" not in getattr(model, "abilities", ()):
+            raise AbilityError(
+                f"model `{model.name}` compares embeddings and has no joint score", "evaluate it by embedding"
+            )
+        return
     if by != "embedding" and not model.bits:
         raise AbilityError(
             f"model `{model.name}` has no codes", "evaluate it by embedding, or train a method that hashes"
         )
     if by == "embedding" and not model.dim:
-        hint = "evaluate it by code" if model.bits else "a joint scorer re-ranks the answers of a model that embeds"
+        hint = "evaluate it by code" if model.bits else "a joint scorer is evaluated by score: `--by score`"
         raise AbilityError(f"model `{model.name}` has no embedding to compare", hint)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from crossbit.metrics.retrieval import (
     recall_at_k,
     relevant_recall_at_k,
 )
-from crossbit.metrics.standings import Standings
+from crossbit.metrics.standings import Standings, standings
 
 DIRECTIONS = ("image_to_text", "text_to_image")
 CUTS = (1, 5, 10)
@@ -36,6 +36,7 @@ MAP_CUTS = (50, 100, 500, 1000, 5000)
 TOP_N = (100, 500, 1000)
 TOP_CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 RADIUS = 2
+_BLOCK_SCORES = 1 << 23
 CURVE_POINTS = 64
 """Radii of a curve that are kept, beside radius 0: of a long code every so many."""
 
@@ -152,6 +153,7 @@ def measure(
     protocol: Protocol,
     bits: int | None = None,
     asking: tuple[np.ndarray, np.ndarray] | None = None,
+    scores: np.ndarray | None = None,
 ) -> Measured:
     """Measure all cases of a plan.
 
@@ -162,12 +164,16 @@ def measure(
         protocol: gives family and the rule for queries without an answer.
         bits: of a code.
         asking: other rows of the same images and texts, used where they ask and not where they are searched.
+        scores: of every image with every text, in place of what a comparison of rows gives.
     """
     metrics: dict[str, dict[str, list[Metrics]]] = {}
     answers: dict[str, dict[str, list[Answers]]] = {}
     curves: dict[str, dict[str, Curves]] = {}
     for case in cases:
-        taken = _standings(case, images, texts) if asking is None else _asymmetric(case, asking, images, texts)
+        if scores is not None:
+            taken = _scored(case, scores)
+        else:
+            taken = _standings(case, images, texts) if asking is None else _asymmetric(case, asking, images, texts)
         for direction, found, items in zip(DIRECTIONS, taken, (case.images, case.text_item), strict=True):
             values = _recall(found.answerable()) if protocol.family == "recall" else _hashing(found, protocol)
             if protocol.family == "hashing":
@@ -199,6 +205,20 @@ def _standings(case: Case, images: np.ndarray, texts: np.ndarray) -> tuple[Stand
     return (
         standings_from_rows(images[case.images], texts[case.text_gallery], case.image_to_text),
         standings_from_rows(texts[case.texts], images[case.image_gallery], case.text_to_image),
+    )
+
+
+def _scored(case: Case, scores: np.ndarray) -> tuple[Standings, Standings]:
+    """Give the standings by joint scores, a block of queries after the other."""
+
+    def blocks(table: np.ndarray, asking: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray]:
+        step = max(1, _BLOCK_SCORES // max(1, len(gallery)))
+        for start in range(0, len(asking), step):
+            yield table[np.ix_(asking[start : start + step], gallery)]
+
+    return (
+        standings(lambda: blocks(scores, case.images, case.text_gallery), case.image_to_text),
+        standings(lambda: blocks(scores.T, case.texts, case.image_gallery), case.text_to_image),
     )
 
 

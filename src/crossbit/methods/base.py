@@ -7,15 +7,18 @@ of the class, because an instance may own a *layer* called `embed` (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.errors import AbilityError
+
+if TYPE_CHECKING:
+    from crossbit.data.loader import FeatureRows
 
 
 class Method(nn.Module):
@@ -151,6 +154,40 @@ def similarity(method: Method, queries: Views, items: Views) -> Float[Tensor, "N
         a, b = method.relax(*queries), method.relax(*items)
         return a @ b.T / a.shape[1]
     raise AbilityError(f"`{type(method).__name__}` neither embeds, hashes nor scores, so two items cannot be compared")
+
+
+@torch.no_grad()
+def joint_scores(method: Any, images: FeatureRows, texts: FeatureRows) -> Float32[np.ndarray, "N M"]:
+    """Give the method's joint score of every picture with every text, block by block.
+
+    Texts of about one length are scored together, so that little of a block is padding. Memory beside the scores stays the
+    same, however many there are of either.
+
+    Args:
+        method: scores pairs; in eval mode.
+        images: features of N pictures.
+        texts: features of M texts.
+    """
+    from crossbit.data.loader import encoded
+
+    method.eval()
+    scores = np.empty((len(images), len(texts)), np.float32)
+    places = np.arange(len(texts))
+    counts = [encoded(texts, places[at : at + _TEXTS]).mask.sum(1).numpy() for at in range(0, len(texts), _TEXTS)]
+    order = np.argsort(np.concatenate([np.empty(0, np.int64), *counts]), kind="stable")
+    size = max(1, min(_TEXTS, -(-len(order) // 4)))
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        asked = encoded(texts, rows)
+        for top in range(0, len(images), _IMAGES):
+            some = np.arange(top, min(top + _IMAGES, len(images)))
+            found = method.score((asked,), (encoded(images, some),))
+            scores[np.ix_(some, rows)] = found.T.float().numpy()
+    return scores
+
+
+_IMAGES, _TEXTS = 256, 1024
+"""Pictures and texts that are scored with each other at a time; methods cut their pairs further."""
 
 
 def sign(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

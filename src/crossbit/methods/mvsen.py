@@ -53,6 +53,10 @@ _NUMBERS = 1 << 22
 """Numbers that are held at a time while scoring, in each of a handful of tensors: 16 MB a tensor."""
 
 
+_GROUPS = 4
+"""Groups by length that a batch of texts is scored in while training."""
+
+
 @dataclass(frozen=True)
 class MVSENConfig:
     """Settings of MVSEN; sizes and margins are those of the published code, the weights of the tasks are not.
@@ -130,17 +134,24 @@ class MVSENConfig:
 
 @dataclass(frozen=True)
 class _Side:
-    """The tokens of some items: before the shared encoder, after it, and which of them are real."""
+    """The tokens of some items after the shared encoder, and which of them are real."""
 
-    early: Float[Tensor, "B L D"]
     late: Float[Tensor, "B L D"]
     mask: Bool[Tensor, "B L"]
 
     def __getitem__(self, rows: slice) -> _Side:
-        return _Side(self.early[rows], self.late[rows], self.mask[rows])
+        return _Side(self.late[rows], self.mask[rows])
 
     def __len__(self) -> int:
         return len(self.late)
+
+    def packed(self, rows: Tensor) -> _Side:
+        """Give some items with their real tokens first, cut to the longest; order says nothing any more."""
+        mask = self.mask[rows]
+        longest = max(1, int(mask.sum(1).max()))
+        first = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
+        late = self.late[rows].gather(1, first.unsqueeze(-1).expand(-1, -1, self.late.shape[2]))
+        return _Side(late, mask.gather(1, first))
 
 
 class _Reasoner(nn.Module):
@@ -268,14 +279,13 @@ class MVSEN(Method):
             tokens, mask = coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
         if self.training and self.config.drop:
             mask = drop_tokens(mask, self.config.drop)
-        early = self._early(view.modality, tokens, mask)
-        x = self.share(early)
+        x = self.share(self._read(view.modality, tokens, mask))
         known = mask if self.config.mask == "lengths" else x.sum(2) != 0
         for layer in self.encoder:
             x = layer(x, known)
-        return _Side(early, x, mask)
+        return _Side(x, mask)
 
-    def _early(self, name: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B L D"]:
+    def _read(self, name: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B L D"]:
         if name in self.standardise:
             tokens = self.standardise[name](tokens)
             if self.training and self.config.dropout:  # the same channels of all tokens of an item
@@ -299,7 +309,7 @@ class MVSEN(Method):
     def _scores(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
         """Give the scores of all pairs by each direction."""
         if torch.is_grad_enabled():  # what is learned from is kept anyway
-            return torch.stack([self._block(direction, text, image) for direction in self.directions])
+            return self._by_length(text, image)
         longest = max(text.mask.shape[1], image.mask.shape[1])
         cost = longest * max(longest, self.config.width)
         found = text.late.new_zeros(len(self.directions), len(text), len(image))
@@ -307,6 +317,15 @@ class MVSEN(Method):
             for place, direction in enumerate(self.directions):
                 found[place, rows, columns] = self._block(direction, text[rows], image[columns])
         return found
+
+    def _by_length(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
+        """Score texts of about one length together: with all pairs of a batch, padding is most of the work."""
+        order = text.mask.sum(1).argsort()
+        parts = []
+        for rows in order.split(max(1, -(-len(order) // _GROUPS))):
+            some = text.packed(rows)
+            parts.append(torch.stack([self._block(direction, some, image) for direction in self.directions]))
+        return torch.cat(parts, 1)[:, order.argsort()]
 
     def _block(self, direction: Direction, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"]:
         asks, seen = (text, image) if direction == "t2i" else (image, text)
@@ -337,7 +356,7 @@ class MVSEN(Method):
             mask = view.mask | ~view.mask.any(
                 1, keepdim=True
             )  # a missing row looks at what it has, and is left out below
-            words = self._early(name, view.tokens, view.mask)
+            words = self._read(name, view.tokens, view.mask)
             found[name] = self.summarise[name](masked_mean(self.attend[name](words, mask), mask))
         there = other.mask.any(1)
         rivals = positives | ~there[None, :] | ~there[:, None]
