@@ -96,7 +96,7 @@ def rcar() -> str:
     lines += [f"| {f.name} | {f.default!r} | {meaning.get(f.name, '')} |" for f in dataclasses.fields(config)]
     lines += ["", "## Claims", "", *claims("rcar"), "", "## Measured", ""]
     folder = ROOT / "results" / "picto-rcar"
-    if not any(folder.glob("*.json")):
+    if not any(folder.glob("*.json.gz")):
         return "\n".join([*lines, "Not measured yet.", "", END, ""])
     found = read_cells(folder)
     for words, table in (

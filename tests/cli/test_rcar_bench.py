@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -71,16 +72,16 @@ def test_claims_are_measured_and_kept(data: Path, tmp_path: Path, monkeypatch: p
     rsum = {}
     for variant in ("rcar", "multi-task"):
         for noise in ("clean", "unrelated-40"):
-            result = json.loads((folder / f"{variant}-{noise}-seed1-best.json").read_text(encoding="utf-8"))
+            result = json.loads(gzip.decompress((folder / f"{variant}-{noise}-seed1-best.json.gz").read_bytes()))
             rsum[variant, noise] = result["metrics"]["en"]["both"]["rsum"]
     drops = {v: rsum[v, "clean"] - rsum[v, "unrelated-40"] for v in ("rcar", "multi-task")}
     assert main["difference"] == pytest.approx(drops["rcar"] - drops["multi-task"], abs=0.01)
     assert not list((tmp_path / "runs").rglob("checkpoint-*"))
     # measured again, nothing is trained
-    written = {place: place.stat().st_mtime_ns for place in folder.glob("*.json")}
+    written = {place: place.stat().st_mtime_ns for place in folder.glob("*.json.gz")}
     bench_rcar(bench, [1], tmp_path / "claims", ratios=(0.4,))
-    assert {place: place.stat().st_mtime_ns for place in folder.glob("*.json")} == written
-    assert {place.name for place in folder.iterdir() if place.suffix != ".json"} == {
+    assert {place: place.stat().st_mtime_ns for place in folder.glob("*.json.gz")} == written
+    assert {place.name for place in folder.iterdir() if place.suffix != ".gz"} == {
         "reliability.png",
         "reliability.svg",
     }

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from crossbit.cli.noise_bench import CHANGES, PROTOCOL
 from crossbit.cli.show import say
 from crossbit.evaluation.robustness import BEST, GENERATORS, LAST, MAIN, RATIOS, VARIANTS
@@ -108,6 +110,7 @@ class RcarBench:
         self.runs = runs
         self.results = results / "picto-rcar"
         self.command = command
+        self._seen: dict[str, Any] = {}
         self.training = settings_for(METHOD, **{**CHANGES.get(METHOD, {}), **(changes or {})})
 
     def measured(self, trial: Trial) -> dict[str, Result]:
@@ -115,7 +118,7 @@ class RcarBench:
         noise = self._noise(trial)
         mark = self._mark(trial, noise)
         stem = f"{trial.label.replace(' ', '-')}-seed{trial.seed}"
-        places = {moment: self.results / f"{stem}-{moment}.json" for moment in (BEST, LAST)}
+        places = {moment: self.results / f"{stem}-{moment}.json.gz" for moment in (BEST, LAST)}
         found = {moment: self._kept(place, mark) for moment, place in places.items()}
         kept = {moment: result for moment, result in found.items() if result is not None}
         return kept if len(kept) == len(places) else self._measure(trial, noise, mark, places)
@@ -209,6 +212,7 @@ class RcarBench:
             protocol=PROTOCOL,
             system=trial.label,
             seeds=[trial.seed],
+            encode=lambda view, media: self._rows(model, view, media),
             cache=True,
             progress=False,
             command=self.command,
@@ -218,6 +222,15 @@ class RcarBench:
             place.unlink()
         result.write(place)
         return result
+
+    def _rows(self, model: Any, view: str, media: Sequence[Any]) -> Any:
+        """Give a model's rows of the split; its features are the same for all runs and looked up once."""
+        from crossbit.data.cache import FeatureCache
+
+        if view not in self._seen:
+            found = FeatureCache(model.encoder(view)).get_or_encode(media, progress=False)
+            self._seen[view] = found.take(np.arange(len(found)), tokens=False)
+        return model.rows(self._seen[view])
 
 
 def without_wrong(manifest: Manifest, noise: Noise) -> Manifest:
@@ -243,8 +256,6 @@ def detection(fitted: Fitted, manifest: Manifest, noise: Noise | None) -> dict[s
     "beta" and "gaussian" are the two mixtures on one statistic, what the trained model says of the pairs, with their raw
     posteriors; "beta monotone" is mended on both sides as RCAR uses it; "strategy" is what RCAR itself believed at the end.
     """
-    import numpy as np
-
     from crossbit.evaluation.detection import detect
     from crossbit.nn.mixtures import fit_beta, fit_gaussian
     from crossbit.training.evidence import evidence

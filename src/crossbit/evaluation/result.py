@@ -6,10 +6,12 @@ the claims put them together. So a seed can be added later and nothing that was 
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +27,20 @@ from crossbit.evaluation.measure import CUTS, DIRECTIONS, Answers, Curves, Measu
 from crossbit.metrics.significance import Run, Term
 
 FORMAT = 1
+
+MOST_BYTES = 256 * 2**20
+"""Of a packed file once it is unpacked; the largest real one has a hundredth of it."""
+
+
+def _text(path: Path) -> str:
+    """Read a result file, packed or plain."""
+    if path.suffix != ".gz":
+        return path.read_text(encoding="utf-8")
+    with gzip.open(path) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{path}: more than {MOST_BYTES:,} bytes unpacked, expected a result file")
+    return content.decode("utf-8")
 
 
 def this_command() -> str:
@@ -115,13 +131,13 @@ class Result:
 
         Args:
             place: a folder, where a name is made from system, data and seed, with a counter if that exists already; or
-                a file name ending in `.json`.
+                a file name ending in `.json`, or in `.json.gz` for a quarter of the size.
 
         Raises:
             UsageError: the file exists.
         """
         place = Path(place)
-        if place.suffix == ".json":
+        if place.name.endswith((".json", ".json.gz")):
             place.parent.mkdir(parents=True, exist_ok=True)
             if not self._write_new(place):
                 raise UsageError(f"{place}: exists, and results are never overwritten", "name another file or a folder")
@@ -137,11 +153,13 @@ class Result:
         return path
 
     def _write_new(self, path: Path) -> bool:
-        text = self.to_json()
+        content = self.to_json().encode("utf-8")
+        if path.suffix == ".gz":
+            content = gzip.compress(content, mtime=0)
         try:
-            with path.open("x", encoding="utf-8") as file:
+            with path.open("xb") as file:
                 try:
-                    file.write(text)
+                    file.write(content)
                     file.flush()
                 except BaseException:  # a full disk, an interrupt: a half file would look like a result
                     path.unlink()
@@ -186,9 +204,10 @@ class Result:
         """
         path = Path(path)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}), expected a result file") from error
+            record = json.loads(_text(path))
+        except (OSError, EOFError, zlib.error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise DataError(f"{path}: cannot be read ({why}), expected a result file") from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not JSON, expected a result file") from error
         if not isinstance(record, dict) or "per_query" not in record:

@@ -68,7 +68,7 @@ def read_cells(folder: Path) -> list[Cell]:
     Raises:
         UsageError: there are none.
     """
-    results = [Result.read(path) for path in sorted(folder.glob("*.json"))]
+    results = [Result.read(path) for path in sorted(folder.glob("*.json.gz"))]
     if not results:
         raise UsageError(f"{folder}: no result files, expected those of `crossbit bench claims --system rcar`")
     return cells(results)
