@@ -104,10 +104,11 @@ def hamming_topk(
     _check("hamming_topk", queries, codes)
     if k < 1:
         raise EngineError(f"hamming_topk: k is {k}, expected 1 or more")
-    allowed = allowed_rows(allow, len(codes), "hamming_topk")
     far = 8 * queries.shape[1] + 1
     if (chosen := kernel.chosen(level, codes.shape[1])) != "numpy":
-        return kernel.topk(queries, codes, k, allowed, threads, chosen, far, stop)
+        some = mask_or_rows(allow, len(codes), "hamming_topk")
+        return kernel.topk(queries, codes, k, some, threads, chosen, far, stop)
+    allowed = allowed_rows(allow, len(codes), "hamming_topk")
     total = len(codes) if allowed is None else len(allowed)
     asked = words(queries)
     block = max(1, min(total, 1 << _KEY_ROW_BITS))
@@ -157,11 +158,12 @@ def hamming_within(
     _check("hamming_within", queries, codes)
     if radius < 0:
         raise EngineError(f"hamming_within: radius is {radius}, expected 0 or more")
-    allowed = allowed_rows(allow, len(codes), "hamming_within")
     widest = 8 * queries.shape[1]
     radius = min(radius, widest)
     if (chosen := kernel.chosen(level, codes.shape[1])) != "numpy":
-        return kernel.within(queries, codes, radius, allowed, threads, chosen, widest, stop)
+        some = mask_or_rows(allow, len(codes), "hamming_within")
+        return kernel.within(queries, codes, radius, some, threads, chosen, widest, stop)
+    allowed = allowed_rows(allow, len(codes), "hamming_within")
     total = len(codes) if allowed is None else len(allowed)
     asked, size = words(queries), max(1, _BLOCK_PAIRS // max(1, len(queries)))
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in queries]
@@ -207,6 +209,17 @@ def _nearest_of_block(
     place = keys & np.uint32((1 << _KEY_ROW_BITS) - 1)
     found: np.ndarray = (distance << _ROW_BITS) | numbers[place]
     return found
+
+
+def mask_or_rows(allow: Shaped[np.ndarray, " M"] | None, rows: int, where: str) -> Shaped[np.ndarray, " A"] | None:
+    """Give a mask as it is, and a list of rows as `allowed_rows` does; the kernel takes both.
+
+    Raises:
+        EngineError: as `allowed_rows`.
+    """
+    if allow is not None and allow.dtype == np.bool_ and allow.shape == (rows,):
+        return allow
+    return allowed_rows(allow, rows, where)
 
 
 def allowed_rows(allow: Shaped[np.ndarray, " M"] | None, rows: int, where: str) -> Int64[np.ndarray, " A"] | None:

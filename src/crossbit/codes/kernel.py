@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
+from jaxtyping import Int32, Int64, Shaped, UInt8
 
 from crossbit.errors import EngineError
 
@@ -69,7 +69,7 @@ def topk(
     queries: UInt8[np.ndarray, "Q W"],
     codes: UInt8[np.ndarray, "N W"],
     k: int,
-    allowed: Int64[np.ndarray, " A"] | None,
+    allowed: Shaped[np.ndarray, " A"] | None,
     threads: int,
     level: str,
     far: int,
@@ -99,7 +99,7 @@ def within(
     queries: UInt8[np.ndarray, "Q W"],
     codes: UInt8[np.ndarray, "N W"],
     radius: int,
-    allowed: Int64[np.ndarray, " A"] | None,
+    allowed: Shaped[np.ndarray, " A"] | None,
     threads: int,
     level: str,
     widest: int,
@@ -153,8 +153,11 @@ class _Scan:
         stop: np.ndarray | None,
     ) -> None:
         self.numbers = None
-        if allowed is not None and len(allowed) * _FEW < len(codes):
-            codes, self.numbers, allowed = codes[allowed], allowed, None
+        if allowed is not None:
+            count = int(np.count_nonzero(allowed)) if allowed.dtype == np.bool_ else len(allowed)
+            if count * _FEW < len(codes):
+                self.numbers = np.flatnonzero(allowed) if allowed.dtype == np.bool_ else allowed
+                codes, allowed = codes[self.numbers], None
         self.bitmap = None if allowed is None else bitmap_of(allowed, len(codes))
         self.queries, self.codes, self.threads, self.level, self.widest = (
             whole_words(queries),
@@ -267,9 +270,11 @@ def whole_words(codes: np.ndarray) -> np.ndarray:
 
 
 def bitmap_of(allowed: np.ndarray, rows: int) -> np.ndarray:
-    """Give a bit for every row, lowest bit first, set where it is allowed."""
-    mask = np.zeros(rows, bool)
-    mask[allowed] = True
+    """Give a bit for every row, lowest bit first, set where it is allowed: from a mask, or from row numbers."""
+    mask = allowed
+    if allowed.dtype != np.bool_:
+        mask = np.zeros(rows, bool)
+        mask[allowed] = True
     return np.packbits(mask, bitorder="little")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int32, Int64, Shaped, UInt8
 
 from crossbit.codes import kernel
-from crossbit.codes.hamming import allowed_rows, hamming_topk, hamming_within
+from crossbit.codes.hamming import hamming_topk, hamming_within, mask_or_rows
 from crossbit.errors import EngineError
 
 MOST_BITS = 26
@@ -93,8 +93,8 @@ class MultiIndex:
         threads: int = 1,
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
         """Find the k nearest of every query; the same answer as `hamming_topk`, ties by ascending row too."""
-        allowed = allowed_rows(allow, len(self.codes), "MultiIndex.topk")
-        if allowed is not None and (len(allowed) * _FEW < len(self.codes) or len(allowed) < k):
+        allowed = mask_or_rows(allow, len(self.codes), "MultiIndex.topk")
+        if allowed is not None and _count(allowed) < max(k, len(self.codes) // _FEW):
             return hamming_topk(queries, self.given, k, allow=allowed, threads=threads)
         found = self._probe(queries, k, -1, allowed, threads)
         rows = np.full((len(queries), k), -1, np.int64)
@@ -117,7 +117,7 @@ class MultiIndex:
         """Find all within a radius of every query; the same answer as `hamming_within`."""
         if radius < 0:
             raise EngineError(f"MultiIndex.within: radius is {radius}, expected 0 or more")
-        allowed = allowed_rows(allow, len(self.codes), "MultiIndex.within")
+        allowed = mask_or_rows(allow, len(self.codes), "MultiIndex.within")
         found = self._probe(queries, 1, min(radius, self.bits), allowed, threads)
         late = [query for query, pair in enumerate(found) if pair is None]
         scanned = hamming_within(queries[late], self.given, radius, allow=allowed, threads=threads) if late else []
@@ -155,6 +155,10 @@ class MultiIndex:
         ]
         self.given_up += sum(pair is None for pair in found)
         return found
+
+
+def _count(allowed: np.ndarray) -> int:
+    return int(np.count_nonzero(allowed)) if allowed.dtype == np.bool_ else len(allowed)
 
 
 def _edges(bits: int, tables: int) -> Int32[np.ndarray, " m"]:

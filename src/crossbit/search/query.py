@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def answer(query: Query, snapshot: Snapshot, model: Callable[[], Any]) -> list[H
         None if query.where is None else snapshot.allowed(query.where)
     )  # before the model: a wrong field costs nothing
     embedding, code = _encode(query, snapshot, model)
-    if not len(snapshot) or (allow is not None and not len(allow)):
+    if not len(snapshot) or (allow is not None and not any(mask.any() for mask in allow)):
         return []
     ranking = _rank(query, snapshot, embedding, code, allow)
     return _hits(query, snapshot, ranking)
@@ -94,7 +94,7 @@ def _rank(
     snapshot: Snapshot,
     embedding: np.ndarray | None,
     code: np.ndarray | None,
-    allow: np.ndarray | None,
+    allow: Sequence[np.ndarray] | None,
 ) -> Ranking:
     """Rank rows: so many that the k best items are surely among them."""
     # every item that comes before the k-th has at most `views` rows before its best one
@@ -102,18 +102,18 @@ def _rank(
     rows = min(k * snapshot.views, snapshot.rows)
     if embedding is None:
         assert code is not None
-        return snapshot.hamming.search(code, rows, allow)
+        return snapshot.hamming.search_among(code, rows, allow)
     if code is None:
         if query.candidates is not None:
             raise UsageError(
                 "search: candidates need a code of the query, an embedding has none", "leave `candidates` away"
             )
-        return snapshot.flat.search(embedding, rows, allow)
+        return snapshot.flat.search_among(embedding, rows, allow)
     if query.candidates is None and snapshot.rows <= TWO_STAGES_ABOVE:
-        return snapshot.flat.search(embedding, rows, allow)
+        return snapshot.flat.search_among(embedding, rows, allow)
     wanted = query.candidates or max(200, 20 * k)
     short = min(max(wanted, k) * -(-snapshot.rows // len(snapshot)), snapshot.rows)
-    shortlist = snapshot.hamming.search(code, short, allow)
+    shortlist = snapshot.hamming.search_among(code, short, allow)
     return rerank(shortlist, lambda _, ids: snapshot.flat.score(embedding[0], ids), keep=short)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64
+from jaxtyping import Bool
 
 from crossbit.errors import CollectionError
 from crossbit.search.arrow import column_of, scalar
@@ -104,8 +104,8 @@ class Snapshot:
         """Name every field that a condition may use."""
         return {name: {kind} for name, kind in BUILT_IN.items()} | self.own_fields
 
-    def allowed(self, where: str) -> Int64[np.ndarray, " r"]:
-        """Give the ids of all rows whose item a condition lets through.
+    def allowed(self, where: str) -> list[Bool[np.ndarray, " r"]]:
+        """Say for the rows of each segment whether a condition lets their item through.
 
         Raises:
             UsageError: the condition cannot be read, or does not fit the fields.
@@ -113,14 +113,12 @@ class Snapshot:
         from crossbit.search.filters import Filter
 
         condition = Filter(where, self.fields)
-        passed = [np.empty(0, np.int64)]
-        for segment in self.segments:
-            mask = (
-                condition.mask(segment.card.items, _Columns(segment, set(BUILT_IN) - set(self.own_fields)))
-                & segment.alive
-            )
-            passed.append(segment.row_ids[np.repeat(mask, np.diff(segment.first))])
-        return np.concatenate(passed)
+        own = set(BUILT_IN) - set(self.own_fields)
+        return [
+            np.repeat(condition.mask(s.card.items, _Columns(s, own)) & s.alive, np.diff(s.first))
+            for s in self.segments
+            if s.first[-1]
+        ]
 
     def items(self, ids: Sequence[int]) -> list[Item]:
         """Give items by id, in that order; unknown ones are left out."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from crossbit.codes.hamming import hamming_distances, hamming_topk
 from crossbit.errors import EngineError
 from crossbit.ranking import Ranking
-from crossbit.search.engines.base import Row, Rows, best_of, check_rows, padded
+from crossbit.search.engines.base import Row, Rows, best_of, padded
 from crossbit.search.engines.scan import Block, ScanEngine
 
 
@@ -46,18 +46,14 @@ class HammingEngine(ScanEngine):
             )
         super().attach(block)
 
-    def search(self, rows: Rows, k: int, allow: Int64[np.ndarray, " M"] | None = None) -> Ranking:
-        """Give the k nearest of every query; among equals the lower id comes first. See `Engine`."""
-        check_rows("HammingEngine.search", rows, self.row, self.width)
-        if k < 1:
-            raise EngineError(f"HammingEngine.search: k is {k}, expected 1 or more")
-        if allow is not None and len(allow) > 1 and not np.all(allow[1:] > allow[:-1]):
-            allow = np.unique(allow)
+    def search_among(self, rows: Rows, k: int, masks: Sequence[Bool[np.ndarray, " N"]] | None) -> Ranking:
+        """Give the k nearest of every query; among equals the lower id comes first. See `ScanEngine`."""
+        self._check_search(rows, k, masks)
         queries = np.ascontiguousarray(rows)
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
-        for block in self._blocks:
-            places = block.alive if allow is None else block.places(allow)[1]
-            near, distances = self.near(block, queries, min(k, len(block.ids)), places)
+        for number, block in enumerate(self._blocks):
+            may = block.among(None if masks is None else masks[number])
+            near, distances = self.near(block, queries, min(k, len(block.ids)), may)
             scores = self._scores(distances)
             for query, (before, who) in enumerate(best):
                 found = near[query] >= 0
@@ -66,10 +62,10 @@ class HammingEngine(ScanEngine):
         return padded(best, k)
 
     def near(
-        self, block: Block, queries: Rows, k: int, places: np.ndarray | None
+        self, block: Block, queries: Rows, k: int, may: Bool[np.ndarray, " N"] | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
-        """Give the places of the k nearest in a block and their distances; `places` is what may be found."""
-        return hamming_topk(queries, block.rows, k, allow=places, threads=self.threads)
+        """Give the places of the k nearest in a block and their distances; `may` says which may be found."""
+        return hamming_topk(queries, block.rows, k, allow=may, threads=self.threads)
 
     @property
     def blocks(self) -> Sequence[Block]:

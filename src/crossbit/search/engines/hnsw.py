@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from crossbit.codes.hamming import hamming_topk
 from crossbit.errors import EngineError
@@ -52,22 +52,19 @@ class HNSWEngine(HammingEngine):
         return {**super()._settings(), **own}
 
     def near(
-        self, block: Block, queries: Rows, k: int, places: np.ndarray | None
+        self, block: Block, queries: Rows, k: int, may: Bool[np.ndarray, " N"] | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
         """Give the places of the nearest that the graph finds, or that a scan does."""
-        dead = 0
-        if places is not None:
-            if places.dtype != np.bool_:  # a filter: few are left, and a graph would not find its way among them
-                return super().near(block, queries, k, places)
-            dead = len(places) - int(np.count_nonzero(places))
-        wide = k + min(dead, self.effort)
-        if len(block.ids) < self.least or 8 * dead > len(block.ids) or 4 * wide > len(block.ids):
-            return super().near(block, queries, k, places)
+        # among few that may be found a graph would lose its way
+        barred = 0 if may is None else len(may) - int(np.count_nonzero(may))
+        wide = k + min(barred, self.effort)
+        if len(block.ids) < self.least or 8 * barred > len(block.ids) or 4 * wide > len(block.ids):
+            return super().near(block, queries, k, may)
         graph = self.graph(block)
         graph.hnsw.efSearch = max(self.effort, 2 * wide)
         distances, rows = graph.search(np.ascontiguousarray(queries), wide)
         distances, rows = distances.astype(np.int32), rows.astype(np.int64)
-        lost = rows < 0 if places is None else (rows < 0) | ~places[np.maximum(rows, 0)]
+        lost = rows < 0 if may is None else (rows < 0) | ~may[np.maximum(rows, 0)]
         distances[lost], rows[lost] = 8 * block.rows.shape[1] + 1, -1
         # among equals the lower row first, and what is lost last
         order = np.lexsort((np.where(rows < 0, np.iinfo(np.int64).max, rows), distances), axis=1)[:, :k]
@@ -132,8 +129,7 @@ def measured_recall(engine: HammingEngine, *, k: int = 10, queries: int = 100, s
     asked = np.array(block.rows[rows])
     noise = np.bitwise_and.reduce(draw.integers(0, 256, (4, *asked.shape), dtype=np.uint8))
     asked ^= noise
-    places = block.alive
-    _, found = engine.near(block, asked, k, places)
-    _, exact = hamming_topk(asked, block.rows, k, allow=places, threads=engine.threads)
+    _, found = engine.near(block, asked, k, block.alive)
+    _, exact = hamming_topk(asked, block.rows, k, allow=block.alive, threads=engine.threads)
     hits = np.count_nonzero(found <= exact[:, -1:])
     return float(hits / exact.size)

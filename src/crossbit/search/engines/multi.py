@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from crossbit.codes.multi import MultiIndex, can_index
 from crossbit.search.engines.base import Rows
@@ -35,13 +35,13 @@ class MultiIndexEngine(HammingEngine):
         return {**super()._settings(), "least": self.least}
 
     def near(
-        self, block: Block, queries: Rows, k: int, places: np.ndarray | None
+        self, block: Block, queries: Rows, k: int, may: Bool[np.ndarray, " N"] | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
         """Give the places of the k nearest in a block and their distances, through its tables where it has some."""
         index = self.index(block)
         if index is None:
-            return super().near(block, queries, k, places)
-        return index.topk(queries, k, allow=places, threads=self.threads)
+            return super().near(block, queries, k, may)
+        return index.topk(queries, k, allow=may, threads=self.threads)
 
     def index(self, block: Block) -> MultiIndex | None:
         """Give a block's tables, made now if they are not there yet; None where it is scanned."""

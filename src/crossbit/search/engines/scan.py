@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -37,6 +37,18 @@ class Block:
         if self.alive is not None:
             here &= self.alive[at]
         return np.flatnonzero(here), at[here]
+
+    def mask(self, ids: Int64[np.ndarray, " M"]) -> Bool[np.ndarray, " N"]:
+        """Say which rows are among `ids`, and alive."""
+        found = np.zeros(len(self.ids), dtype=bool)
+        found[self.places(ids)[1]] = True
+        return found
+
+    def among(self, mask: Bool[np.ndarray, " N"] | None) -> Bool[np.ndarray, " N"] | None:
+        """Say which rows may be found: those of a mask that are alive; None for all."""
+        if mask is None or self.alive is None:
+            return self.alive if mask is None else mask
+        return mask & self.alive
 
 
 class ScanEngine(ABC):
@@ -113,15 +125,19 @@ class ScanEngine(ABC):
         return count
 
     def search(self, rows: Rows, k: int, allow: Int64[np.ndarray, " M"] | None = None) -> Ranking:
-        """Give the k best of every query by comparing all rows; see `Engine`."""
-        check_rows(f"{type(self).__name__}.search", rows, self.row, self.width)
-        if k < 1:
-            raise EngineError(f"{type(self).__name__}.search: k is {k}, expected 1 or more")
-        if allow is not None and len(allow) > 1 and not np.all(allow[1:] > allow[:-1]):
-            allow = np.unique(allow)
+        """Give the k best of every query; see `Engine`."""
+        return self.search_among(rows, k, None if allow is None else [block.mask(allow) for block in self._blocks])
+
+    def search_among(self, rows: Rows, k: int, masks: Sequence[Bool[np.ndarray, " N"]] | None) -> Ranking:
+        """Give the k best of every query by comparing all rows, or those of a mask for each block, in the order of `attach`.
+
+        Raises:
+            EngineError: rows of another kind or width, k below 1, or masks that do not fit the blocks.
+        """
+        self._check_search(rows, k, masks)
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
-        for block in self._blocks:
-            for part in self._parts(block, allow):
+        for number, block in enumerate(self._blocks):
+            for part in self._parts(block, None if masks is None else masks[number]):
                 scores = self._compare(rows, block, part)
                 if isinstance(part, slice) and block.alive is not None:
                     scores = np.where(block.alive[part], scores, np.float32(-np.inf))
@@ -133,14 +149,24 @@ class ScanEngine(ABC):
                     best[query] = best_of(np.concatenate([before, refined]), np.concatenate([who, ids]), k)
         return padded(best, k)
 
-    def _parts(self, block: Block, allow: np.ndarray | None) -> Iterator[slice | np.ndarray]:
+    def _check_search(self, rows: Rows, k: int, masks: Sequence[np.ndarray] | None) -> None:
+        where = f"{type(self).__name__}.search"
+        check_rows(where, rows, self.row, self.width)
+        if k < 1:
+            raise EngineError(f"{where}: k is {k}, expected 1 or more")
+        if masks is not None and [len(mask) for mask in masks] != [len(block.ids) for block in self._blocks]:
+            raise EngineError(
+                f"{where}: masks of {[len(mask) for mask in masks]} rows for blocks of "
+                f"{[len(block.ids) for block in self._blocks]}, expected one for each"
+            )
+
+    def _parts(self, block: Block, mask: np.ndarray | None) -> Iterator[slice | np.ndarray]:
         """Walk through a block in chunks: all rows in place, or only those that are allowed."""
         chunk = max(1, CHUNK_BYTES // (self.width * np.dtype(self.row).itemsize))
-        if allow is None:
+        if mask is None:
             yield from (slice(start, start + chunk) for start in range(0, len(block.ids), chunk))
             return
-        inside = allow[np.searchsorted(allow, block.ids[0]) : np.searchsorted(allow, block.ids[-1], side="right")]
-        at = block.places(inside)[1]
+        at = np.flatnonzero(mask if block.alive is None else mask & block.alive)
         yield from (at[start : start + chunk] for start in range(0, len(at), chunk))
 
     def __len__(self) -> int:
