@@ -18,8 +18,9 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 @app.command()
 def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
-    """Say what a collection holds, which model made it, and how large it is."""
+    """Say what a collection holds, which model made it, how its codes are searched, and how large it is."""
     from crossbit.search.collection import Collection
+    from crossbit.search.engines.choice import Choice
 
     with Collection.open(find_collection(collection)) as opened:
         stats = opened.stats()
@@ -33,6 +34,7 @@ def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
         ("pictures below", printable(stats.root) if stats.root else "not known"),
         ("model", f"{stats.model} ({stats.fingerprint})"),
         ("holds", f"{counted(stats.items, 'picture')}, {counted(stats.captions, 'caption')}; {', '.join(kinds)}"),
+        *([("codes by", str(Choice(**stats.engine)))] if stats.engine else []),
         ("quarantined", counted(stats.quarantined, "file")),
         ("size", f"{size(sum(stats.bytes.values()))}, {counted(stats.dead, 'dead entry', 'dead entries')}"),
         ("filter by", ", ".join(f"{name} ({' or '.join(types)})" for name, types in stats.fields.items())),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -12,6 +13,7 @@ from crossbit.errors import CollectionError, NothingFound, UsageError
 
 if TYPE_CHECKING:
     from crossbit.search.collection import Collection
+    from crossbit.search.head import Meta
     from crossbit.search.records import SyncReport
 
 NAMED = 3
@@ -29,6 +31,12 @@ def index(
     bits: int = typer.Option(
         None, "--bits", min=1, metavar="N", help="Keep the first N bits of a nested code; else all of them."
     ),
+    vectors: Literal["float16", "int8", "float32"] = typer.Option(
+        None, "--vectors", metavar="float16|int8|float32", help="How a new collection holds embeddings; else float16."
+    ),
+    engine: Literal["auto", "scan", "mih", "hnsw"] = typer.Option(
+        None, "--engine", metavar="auto|scan|mih|hnsw", help="What searches the codes of a new collection; else auto."
+    ),
     rebuild: bool = typer.Option(False, "--rebuild", help="Encode everything anew, such as with another model."),
     retry: bool = typer.Option(False, "--retry", help="Read broken files again though they did not change."),
     batch_size: int = typer.Option(32, "--batch-size", min=1, metavar="N", help="Pictures that are encoded at a time."),
@@ -41,7 +49,7 @@ def index(
     if not folder.is_dir():
         found = "not a folder" if folder.exists() else "no such folder"
         raise UsageError(f"{printable(folder)}: {found}, expected a folder with pictures")
-    with _open(folder, collection, model, rebuild, bits) as opened:
+    with _open(folder, collection, model, rebuild, _Asked(bits, vectors, engine)) as opened:
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
         report = opened.sync(folder, batch_size=batch_size, max_pixels=max_pixels, retry=retry)
         if json:
@@ -54,7 +62,26 @@ def index(
             )
 
 
-def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool, bits: int | None) -> Collection:
+@dataclass(frozen=True)
+class _Asked:
+    """What a new collection is to be like; None where nothing was asked for."""
+
+    bits: int | None
+    vectors: str | None
+    engine: str | None
+
+    def check(self, place: Path, meta: Meta) -> None:
+        """Refuse a collection that is not like that."""
+        says = {"bits": "codes of {} bits", "vectors": "embeddings in {}", "engine": "the engine {}"}
+        for name, say_it in says.items():
+            asked, held = getattr(self, name), getattr(meta, name)
+            if asked not in (None, held):
+                raise UsageError(
+                    f"{printable(place)}: keeps {say_it.format(held)}, asked for {asked}", "index anew: `--rebuild`"
+                )
+
+
+def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool, asked: _Asked) -> Collection:
     """Open the folder's collection, or make one; nothing is made or dropped for a folder without pictures."""
     from crossbit.cli.codes import first_bits
     from crossbit.model import Model
@@ -65,18 +92,15 @@ def _open(folder: Path, place: Path | None, model: str | None, rebuild: bool, bi
     place = place or folder / FOLDER
     if is_collection(place) and not rebuild:
         opened = Collection.open(place, model)
-        if bits not in (None, opened.meta.bits):
-            raise UsageError(
-                f"{printable(place)}: keeps codes of {opened.meta.bits} bits, asked for {bits}",
-                "index anew: `--rebuild`",
-            )
+        asked.check(place, opened.meta)
         return opened
     if not walk(folder, skip=[place]).pictures:
         _nothing_below(folder)
     chosen: Any = model or _model_before(place)
-    if bits:
-        chosen = first_bits(Model.from_pretrained(chosen), bits)
-    return Collection.create(place, chosen, root=folder, replace=rebuild)
+    if asked.bits:
+        chosen = first_bits(Model.from_pretrained(chosen), asked.bits)
+    kept: dict[str, Any] = {"vectors": asked.vectors or "float16", "engine": asked.engine or "auto"}
+    return Collection.create(place, chosen, root=folder, replace=rebuild, **kept)
 
 
 def _model_before(place: Path) -> str:

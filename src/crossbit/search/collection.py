@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageEr
 from crossbit.search import snapshots
 from crossbit.search.durable import told, writing
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
+from crossbit.search.engines.choice import Wanted
+from crossbit.search.engines.flat import Precision
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.ingest import Ingest, Settings
 from crossbit.search.migrate import cancel, migrate
@@ -57,7 +59,8 @@ class Collection(Opened):
         model: Any,
         *,
         root: str | Path | None = None,
-        vectors: Literal["float16", "int8"] = "float16",
+        vectors: Precision = "float16",
+        engine: Wanted = "auto",
         replace: bool = False,
     ) -> Self:
         """Make an empty collection.
@@ -66,7 +69,9 @@ class Collection(Opened):
             folder: where; must be new, empty, or with `replace` a collection.
             model: what items and queries are encoded with, or its name or folder.
             root: the folder of the pictures. Item paths are kept relative to it, so that both can be moved.
-            vectors: how embeddings are held: float16, or int8 at half the size and a cosine that is off by up to 0.01.
+            vectors: how embeddings are held: float16, int8 at half the size and a cosine that is off by up to 0.01, or float32.
+            engine: what searches the codes: "scan" and "mih" find all of the nearest, "hnsw" most of them; "auto" chooses by
+                their number and width, see `crossbit.search.engines.choice`.
             replace: drop the collection that is there.
 
         Raises:
@@ -74,8 +79,10 @@ class Collection(Opened):
             AbilityError: the model neither embeds nor hashes, so nothing can be indexed with it.
         """
         folder, reference = Path(folder), reference_of(model)
-        if vectors not in ("float16", "int8"):
-            raise UsageError(f"vectors {vectors!r}, expected 'float16' or 'int8'")
+        if vectors not in get_args(Precision):
+            raise UsageError(f"vectors {vectors!r}, expected one of {', '.join(get_args(Precision))}")
+        if engine not in get_args(Wanted):
+            raise UsageError(f"engine {engine!r}, expected one of {', '.join(get_args(Wanted))}")
         check_place(folder, replace)
         model = load_model(model)
         if not model.dim and not model.bits:
@@ -100,6 +107,7 @@ class Collection(Opened):
             write_meta(folder, meta)
             write_head(folder, Head(root="" if root is None else root_for_head(Path(root), folder)))
         return cls(folder, model)
+            engine=engine,
 
     @classmethod
     def open(cls, folder: str | Path, model: Any = None, *, wait: float = 0.0) -> Self:

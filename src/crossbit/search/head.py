@@ -38,9 +38,10 @@ class Meta:
         fingerprint: of the model; only a model with the same one may search.
         dim: numbers of an embedding, 0 where the model has none.
         bits: bits of a code, 0 where the model has none.
-        vectors: how embeddings are held for search, "float16" or "int8".
+        vectors: how embeddings are held for search, "float16", "int8" or "float32".
         created: date and time, UTC.
         version: of crossbit.
+        engine: what searches the codes: "scan", "mih", "hnsw", or "auto" to choose by their number and width.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Meta:
     vectors: str
     created: str
     version: str
+    engine: str = "auto"
 
 
 @dataclass(frozen=True)

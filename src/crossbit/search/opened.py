@@ -152,6 +152,7 @@ class Opened:
             bytes=sizes,
             migrating=read_meta(self.folder / snapshot.head.migrating).model if snapshot.head.migrating else "",
             snapshots=tuple(names(self.folder)),
+            engine=snapshot.choice.to_dict() if meta.bits else {},
         )
 
     def _checked(self, model: Any) -> Any:

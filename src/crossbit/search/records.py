@@ -223,6 +223,7 @@ class Stats:
         bytes: size of each file; the store's are added up.
         migrating: the model that an unfinished `migrate` moves to.
         snapshots: names of the commits that are kept.
+        engine: what searches the codes and why, see `engines.choice.Choice`; empty where there are no codes.
     """
 
     folder: Path
@@ -243,6 +244,7 @@ class Stats:
     snapshots: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+    engine: dict[str, Any] = field(default_factory=dict)
         """Give the figures as JSON knows them."""
         root = None if self.root is None else os.fspath(self.root)
         return {**asdict(self), "folder": os.fspath(self.folder), "root": root}

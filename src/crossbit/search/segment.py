@@ -172,7 +172,7 @@ def part_of(records: Sequence[Record], meta: Meta) -> Part:
     arrays: dict[str, np.ndarray] = {}
     if meta.dim:
         rows = np.concatenate([r.embedding for r in records if r.embedding is not None])
-        arrays["vectors"], scales = quantise(rows, "int8" if meta.vectors == "int8" else "float16")
+        arrays["vectors"], scales = quantise(rows, meta.vectors)  # type: ignore[arg-type]
         if scales is not None:
             arrays["scales"] = scales
     if meta.bits:

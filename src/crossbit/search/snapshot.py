@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,13 +15,19 @@ from jaxtyping import Bool
 
 from crossbit.errors import CollectionError
 from crossbit.search.arrow import column_of, scalar
-from crossbit.search.engines.flat import FlatEngine, Precision
+from crossbit.search.engines.choice import Choice, choose, open_engine
+from crossbit.search.engines.flat import FlatEngine
 from crossbit.search.engines.hamming import HammingEngine
 from crossbit.search.head import Head, Meta, SegmentCard, read_head, read_meta, root_of
 from crossbit.search.metadata import rows_of
 from crossbit.search.records import Item, Record, moment
 from crossbit.search.segment import REPAIR, Segment
 from crossbit.search.walk import Broken
+
+log = logging.getLogger(__name__)
+
+SHARED_BITS = 1 << 28
+"""Bits of all codes from which on several threads scan them: 4 million codes of 64 bits, about a millisecond's."""
 
 BUILT_IN: dict[str, str] = {
     "id": "int",
@@ -75,16 +82,27 @@ class Snapshot:
     @cached_property
     def flat(self) -> FlatEngine:
         """Open the exact dense scan."""
-        precision: Precision = "int8" if self.meta.vectors == "int8" else "float16"
-        engine = FlatEngine(precision)
+        engine = FlatEngine(self.meta.vectors)  # type: ignore[arg-type]
         for segment in self.segments:
             engine.attach(segment.block("vectors"))
         return engine
 
+    @property
+    def threads(self) -> int:
+        """Say how many threads share a scan of the codes: few are read sooner than a thread has begun."""
+        few = self.rows * self.meta.bits < SHARED_BITS
+        return 1 if few else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Choose what searches the codes."""
+        return choose(self.rows, self.meta.bits, engine=self.meta.engine, threads=self.threads)  # type: ignore[arg-type]
+
     @cached_property
     def hamming(self) -> HammingEngine:
-        """Open the exact scan over codes."""
-        engine = HammingEngine(self.meta.bits)
+        """Open what searches the codes, and say in the log what was chosen and why."""
+        engine = open_engine(self.choice, self.threads)
+        log.info("codes: %s", self.choice)
         for segment in self.segments:
             engine.attach(segment.block("codes"))
         return engine

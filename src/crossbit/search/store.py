@@ -63,6 +63,11 @@ class Table:
         """Give the version of the store, which the commit names."""
         return int(self._table.version)
 
+    @property
+    def _precision(self) -> np.dtype[Any]:
+        """Give the type of embeddings here: at least as fine as those that are searched."""
+        return np.dtype(np.float32 if self.meta.vectors == "float32" else np.float16)
+
     @cached_property
     def schema(self) -> pa.Schema:
         """Give the columns of the table."""
@@ -81,7 +86,7 @@ class Table:
             ("deleted_at", pa.timestamp("us")),
         ]
         if self.meta.dim:
-            fields.append(("embedding", pa.list_(pa.float16(), self.meta.dim)))
+            fields.append(("embedding", pa.list_(pa.from_numpy_dtype(self._precision), self.meta.dim)))
         if self.meta.bits:
             fields.append(("code", pa.list_(pa.uint8(), -(-self.meta.bits // 8))))
         return pa.schema(fields)
@@ -134,7 +139,7 @@ class Table:
             columns["deleted_at"].append(None)
         arrays = {name: pa.array(values, self.schema.field(name).type) for name, values in columns.items()}
         if self.meta.dim:
-            rows = np.concatenate([r.embedding for r in records if r.embedding is not None]).astype(np.float16)
+            rows = np.concatenate([r.embedding for r in records if r.embedding is not None]).astype(self._precision)
             arrays["embedding"] = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), self.meta.dim)
         if self.meta.bits:
             codes = np.concatenate([r.code for r in records if r.code is not None])
