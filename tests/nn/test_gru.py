@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from crossbit.encoders.words import Words
+from crossbit.nn.export import export
 from crossbit.nn.gru import BiGRU, WordGRU
 
 
@@ -51,3 +54,27 @@ def test_unknown_words_share_one_embedding_and_known_ones_do_not() -> None:
     np.testing.assert_array_equal(rows[1], rows[2])
     assert np.abs(rows[0] - rows[1]).max() > 1e-3
     assert np.abs(rows[0] - rows[3]).max() > 1e-3
+
+
+def test_gradient_in_half_precision_is_finite() -> None:
+    gru, tokens = BiGRU(4, 3), torch.randn(3, 5, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        states, last = gru(tokens, torch.arange(5) < torch.tensor([[5], [2], [0]]))
+    (states.float().square().sum() + last.float().sum()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in gru.parameters())
+
+
+def test_exported_it_says_the_same_of_any_number_of_rows_and_words(tmp_path: Path) -> None:
+    import onnxruntime
+
+    gru = made().float().eval()
+    free = {name: {0: "B", 1: "L"} for name in ("tokens", "mask", "states")} | {"last": {0: "B"}}
+    inputs = {"tokens": torch.randn(3, 4, 4), "mask": torch.arange(4) < torch.tensor([[4], [1], [3]])}
+    export(gru, lambda tokens, mask: gru(tokens, mask), inputs, ["states", "last"], tmp_path / "gru.onnx", free)
+    tokens, mask = torch.randn(5, 7, 4), torch.arange(7) < torch.tensor([[7], [2], [0], [1], [5]])
+    mask[4, 2] = False
+    session = onnxruntime.InferenceSession(str(tmp_path / "gru.onnx"), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"tokens": tokens.numpy(), "mask": mask.numpy()})
+    with torch.no_grad():
+        for exported, expected in zip(found, gru(tokens, mask), strict=True):
+            np.testing.assert_allclose(exported, expected.numpy(), atol=1e-6)

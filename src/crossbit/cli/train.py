@@ -42,11 +42,18 @@ def train(
     """Train a method and write a model folder; KEY=VALUE sets any setting of the method or of the loop.
 
     `crossbit train base` makes the heads of the default model again, from what picto holds of permissively licensed parts.
+    `crossbit train encoder kind=vit` (or kind=resnet) makes a small image encoder, taught by the packaged one.
     """
     if words == ["base"]:
         from crossbit.cli.base import run as train_base
 
         typer.echo(printable(train_base(output, seed)))
+        return
+    if words and words[0] == "encoder":
+        from crossbit.cli.encoder import run as train_encoder
+
+        made = train_encoder(words[1:], output, seed, resume=resume)
+        json_out(made) if json else typer.echo(printable(made["encoder"]))
         return
     from crossbit.cli.data import open_data
     from crossbit.cli.fit import default_encoders, fit

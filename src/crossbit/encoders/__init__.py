@@ -16,6 +16,7 @@ ENCODERS: dict[str, str] = {
     "efficientnet-lite0": "crossbit.encoders.image:EfficientNetLite0",
     "e5-small": "crossbit.encoders.text:E5Small",
     "minilm": "crossbit.encoders.text:MiniLM",
+    "minilm-words": "crossbit.encoders.wordtable:MiniLMWords",
     "words": "crossbit.encoders.words:Words",
 }
 """Packaged encoders, which need no hub."""
@@ -28,8 +29,10 @@ FAMILIES: dict[str, str] = {
     "bert": "crossbit.encoders.pretrained:PretrainedText",
     "clip-text": "crossbit.encoders.pretrained:PretrainedText",
     "siglip-text": "crossbit.encoders.pretrained:PretrainedText",
+    "small-vit": "crossbit.encoders.small:SmallImage",
+    "small-resnet": "crossbit.encoders.small:SmallImage",
 }
-"""Kinds of `transformers` models: `vit:X`, where X is a local folder or a name on the hub."""
+"""Kinds of `transformers` models: `vit:X`, where X is a local folder or a name on the hub; and two of our own, by folder."""
 
 
 @lru_cache(maxsize=16)

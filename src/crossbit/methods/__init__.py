@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "nested": "crossbit.methods.nested:Nested",
     "scan": "crossbit.methods.scan:SCAN",
     "ucch": "crossbit.methods.ucch:UCCH",
+    "vit2cmh": "crossbit.methods.vit2cmh:ViT2CMH",
     "vse_fusion": "crossbit.methods.vse_fusion:VSEFusion",
     "vse_infinity": "crossbit.methods.vse_infinity:VSEInfinity",
     "vsepp": "crossbit.methods.vsepp:VSEPP",
