@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +16,9 @@ from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
 from crossbit.search import snapshots
 from crossbit.search.durable import told, writing
-from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
+from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.ingest import Ingest, Settings
 from crossbit.search.migrate import cancel, migrate
@@ -27,10 +28,14 @@ from crossbit.search.plan import Known, Plan, plan
 from crossbit.search.query import Query, answer
 from crossbit.search.records import Hit, SyncReport
 from crossbit.search.repair import RepairReport, repair
+from crossbit.search.reranking import CANDIDATES, Reranking, rerank_hits, reranker
 from crossbit.search.sidecars import Sidecars
 from crossbit.search.snapshot import Snapshot
+from crossbit.search.tokens import KeptTokens, complete, keep, kept_precision
 from crossbit.search.walk import walk
 from crossbit.search.writer import writer
+
+log = logging.getLogger("crossbit")
 
 FOLDER = ".crossbit"
 """Where the collection of a folder of pictures lies, unless another place is named."""
@@ -51,6 +56,9 @@ class Collection(Opened):
         <BLANKLINE>
         hint: make one with `crossbit index FOLDER`
     """
+
+    reranking: Reranking | None = None
+    """How the last search with `rerank` went."""
 
     @classmethod
     def create(
@@ -99,6 +107,7 @@ class Collection(Opened):
             vectors=vectors,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
+            engine=engine,
         )
         with told(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +116,6 @@ class Collection(Opened):
             write_meta(folder, meta)
             write_head(folder, Head(root="" if root is None else root_for_head(Path(root), folder)))
         return cls(folder, model)
-            engine=engine,
 
     @classmethod
     def open(cls, folder: str | Path, model: Any = None, *, wait: float = 0.0) -> Self:
@@ -138,6 +146,8 @@ class Collection(Opened):
         threshold: float | None = None,
         on_long_text: Literal["error", "truncate", "chunk"] = "truncate",
         at: str | int | None = None,
+        rerank: Any = None,
+        budget_ms: float | None = None,
     ) -> list[Hit]:
         """Find the k best items for words, a picture or an embedding.
 
@@ -150,20 +160,75 @@ class Collection(Opened):
             embedding: a row of the model's, made before.
             k: how many; more than there are gives all.
             where: a condition on metadata, such as `year > 2020 and author = 'Ann'`; it is applied before ranking.
-            candidates: how many items the short list by codes has; None chooses, and gives none where none is needed.
+            candidates: how many items the short list by codes has; None chooses, and gives none where none is needed. With
+                `rerank`, how many items that orders anew, 200 by default.
             threshold: leave out items with a lower score.
             on_long_text: what to do with text longer than the model reads.
             at: search a commit of the past, see `Opened.at`; None searches the last one.
+            rerank: order the best candidates anew by this model, which scores words and picture together: a model, its folder,
+                or a method's key for its newest model below `runs`. `reranking` then tells how it went.
+            budget_ms: milliseconds for that; what is not reached stands behind what is. None scores all candidates.
 
         Raises:
             UsageError: not exactly one of text, image and embedding; an empty text; k below 1; a condition that cannot be read.
             FingerprintError: the model is not the one that the collection was made with.
         """
-        query = Query(text, image, embedding, k, where, candidates, threshold, on_long_text)
         snapshot = self.snapshot if at is None else self.at(at)
-        return answer(query, snapshot, lambda: self._model_of(snapshot))
+        if rerank is None:
+            query = Query(text, image, embedding, k, where, candidates, threshold, on_long_text)
+            return answer(query, snapshot, lambda: self._model_of(snapshot))
+        short = max(k, candidates or CANDIDATES)
+        query = Query(text, image, embedding, short, where, None, threshold, on_long_text)
+        hits = answer(query, snapshot, lambda: self._model_of(snapshot))
+        found = reranker(rerank, self.model)
+        sha256 = [bytes.fromhex(item.sha256) for item in snapshot.items([hit.id for hit in hits])]
+        kept = self._kept(found)
+        hits, self.reranking = rerank_hits(
+            hits, text, found, kept, sha256, k=k, budget_ms=budget_ms, on_long_text=on_long_text
+        )
+        return hits
 
     # writing
+
+    def keep_tokens(self, precision: Literal["int8", "float16", "none"], *, progress: bool = False) -> int:
+        """Keep what the image encoder says of every picture from now on, so that re-ranking encodes nothing.
+
+        Args:
+            precision: int8 takes a byte a number, float16 two; "none" drops what is kept.
+            progress: show a bar on stderr while tokens are made that are missing.
+
+        Returns:
+            The bytes that they take on the disk.
+
+        Raises:
+            CollectionError: another process writes, or the disk is full.
+        """
+        with writing(self.folder, self.wait):
+            keep(self.folder, precision)
+            return self._complete(progress)
+
+    def _kept(self, model: Any) -> KeptTokens | None:
+        """Open the kept tokens of a model's image encoder, if any are kept."""
+        if kept_precision(self.folder) is None or "image" not in getattr(model, "views", ()):
+            return None
+        return KeptTokens(self.folder, model.encoder("image").describe().fingerprint)
+
+    def _kept_while_writing(self, ingest: Ingest) -> KeptTokens | None:
+        """Let a run add the tokens of what it encodes; the model is asked for only where tokens are kept."""
+        if kept_precision(self.folder) is not None:
+            ingest.encoder.kept = self._kept(self.model)
+        return ingest.encoder.kept
+
+    def _complete(self, progress: bool, kept: KeptTokens | None = None) -> int:
+        """Make the tokens that are missing, and give the size of all."""
+        kept = kept if kept is not None or kept_precision(self.folder) is None else self._kept(self.model)
+        if kept is None:
+            return 0
+        pictures = [(bytes.fromhex(item.sha256), item.path) for item in self.snapshot.all_items()]
+        lost = complete(kept, pictures, lambda paths: self.model.features("image", paths), progress)
+        for path, reason in lost:
+            log.warning("%s: no tokens are kept of it: %s", path, reason)
+        return kept.bytes
 
     def sync(
         self,
@@ -208,8 +273,10 @@ class Collection(Opened):
             todo = plan(walked, sidecars, known, committing.snapshot.quarantine(), retry=retry)
             settings = Settings(batch_size, max_pixels, progress)
             ingest = Ingest(committing, lambda: self.model, known, sidecars, settings, report)
-            kept = root_for_head(root, self.folder)
-            ingest.run(todo, root=kept if kept != committing.head.root else None)
+            kept = self._kept_while_writing(ingest)
+            named = root_for_head(root, self.folder)
+            ingest.run(todo, root=named if named != committing.head.root else None)
+            report.token_bytes = self._complete(progress, kept)
         report.seconds = time.monotonic() - began
         if not walked.pictures:
             raise _nothing(root, report)
@@ -261,7 +328,10 @@ class Collection(Opened):
             settings = Settings(batch_size, max_pixels, progress, from_folder=False)
             known, ids = Known(snapshot), dict[bytes, int]()
             ready = _ready(rows, [picture.key for picture in pictures])
-            Ingest(committing, lambda: self.model, known, sayings, settings, report, ready).run(todo, ids=ids)
+            ingest = Ingest(committing, lambda: self.model, known, sayings, settings, report, ready)
+            kept = self._kept_while_writing(ingest)
+            ingest.run(todo, ids=ids)
+            report.token_bytes = self._complete(progress, kept)
         report.ids = [ids.get(picture.key, -1) for picture in pictures]
         report.seconds = time.monotonic() - began
         return report
@@ -293,6 +363,8 @@ class Collection(Opened):
         """
         with writer(self.folder, self.meta, self.wait) as committing:
             committing.compact()
+            if kept_precision(self.folder) is not None and (kept := self._kept(self.model)) is not None:
+                kept.retain(bytes.fromhex(item.sha256) for item in self.snapshot.all_items())
 
     def take_snapshot(self, name: str) -> None:
         """Keep the last commit by name; it outlives `compact` until `drop_snapshot`.

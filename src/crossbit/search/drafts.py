@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from crossbit.errors import FingerprintError, MediaError
+from crossbit.features import Features
 from crossbit.search.head import Meta
 from crossbit.search.metadata import Value, clean
 from crossbit.search.records import Record
 from crossbit.search.snapshot import Snapshot
 from crossbit.search.tables import Texts
+from crossbit.search.tokens import KeptTokens
 from crossbit.search.walk import Picture
 
 Rows = tuple[np.ndarray | None, np.ndarray | None]
@@ -82,13 +84,16 @@ class Encoder:
     def __init__(self, model: Callable[[], Any], meta: Meta, batch_size: int) -> None:
         self.model, self.meta, self.batch_size = model, meta, batch_size
         self.encoded = 0
+        self.kept: KeptTokens | None = None  # takes the tokens of every picture, where the collection keeps them
 
     def pictures(self, drafts: Sequence[Draft]) -> Iterator[tuple[Draft, str]]:
         """Encode pictures; give those that cannot be, each with the reason."""
         if not drafts:
             return
         try:
-            embeddings, codes = self.rows("image", [draft.pixels for draft in drafts])
+            media = [draft.pixels for draft in drafts]
+            features = None if self.kept is None else self.model().features("image", media)
+            embeddings, codes = self.rows("image", media, features)
         except MediaError as error:
             if len(drafts) == 1:
                 yield drafts[0], error.message
@@ -102,6 +107,8 @@ class Encoder:
                 yield draft, "the model gives no finite embedding for it"
                 continue
             draft.rows = row(embeddings, place), row(codes, place)
+            if self.kept is not None and features is not None:
+                self.kept.add(draft.sha256, features[place : place + 1])
             self.encoded += 1
 
     def captions(self, drafts: Sequence[Draft], snapshot: Snapshot) -> dict[str, Rows]:
@@ -119,13 +126,16 @@ class Encoder:
                 found[text] = row(embeddings, place), row(codes, place)
         return found
 
-    def rows(self, view: str, media: Sequence[Any]) -> Rows:
-        """Encode, and check that the rows are what the collection was made for.
+    def rows(self, view: str, media: Sequence[Any], features: Features | None = None) -> Rows:
+        """Encode, or take what was encoded on from its features, and check that the rows are what the collection was made for.
 
         Raises:
             FingerprintError: they are not.
         """
-        rows = self.model().encode(view, media, batch_size=self.batch_size, on_long_text="truncate")
+        if features is None:
+            rows = self.model().encode(view, media, batch_size=self.batch_size, on_long_text="truncate")
+        else:
+            rows = self.model().rows(features)
         for name, found, width in (
             ("embedding", rows.embedding, self.meta.dim),
             ("code", rows.code, -(-self.meta.bits // 8)),

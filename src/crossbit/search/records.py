@@ -79,6 +79,7 @@ class Hit:
         captions: all texts of the item.
         metadata: what is known of it.
         why: the caption that matched best, or "picture" where the picture itself did.
+        probability: that it is what was asked for, where the collection is calibrated; see `calibrate`.
     """
 
     id: int
@@ -88,12 +89,14 @@ class Hit:
     captions: tuple[str, ...]
     metadata: dict[str, Value]
     why: str
+    probability: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         r"""Give the hit as JSON knows it. A name that is not UTF-8 keeps its bytes as `\udcXX`, as Python writes them."""
         return {
             "rank": self.rank,
             "score": round(self.score, 6),
+            "probability": self.probability,
             "id": self.id,
             "path": os.fspath(self.path),
             "captions": list(self.captions),
@@ -114,6 +117,7 @@ class SyncReport:
         unchanged: items left alone.
         quarantined: files that cannot be used, now, not only in this run; `broken` lists those met in this run.
         encoded: pictures that went through the model; duplicates and renamed ones do not.
+        token_bytes: size of the kept tokens on the disk; 0 where none are kept.
         ids: of `add`, the item of each file in the order given, -1 where the file is broken.
     """
 
@@ -124,6 +128,7 @@ class SyncReport:
     unchanged: int = 0
     quarantined: int = 0
     encoded: int = 0
+    token_bytes: int = 0
     seconds: float = 0.0
     broken: list[Broken] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
@@ -221,9 +226,9 @@ class Stats:
         quarantined: files that cannot be used.
         fields: what `where` can ask for, with the kinds of values.
         bytes: size of each file; the store's are added up.
+        engine: what searches the codes and why, see `engines.choice.Choice`; empty where there are no codes.
         migrating: the model that an unfinished `migrate` moves to.
         snapshots: names of the commits that are kept.
-        engine: what searches the codes and why, see `engines.choice.Choice`; empty where there are no codes.
     """
 
     folder: Path
@@ -242,9 +247,9 @@ class Stats:
     bytes: dict[str, int]
     migrating: str = ""
     snapshots: tuple[str, ...] = ()
+    engine: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-    engine: dict[str, Any] = field(default_factory=dict)
         """Give the figures as JSON knows them."""
         root = None if self.root is None else os.fspath(self.root)
         return {**asdict(self), "folder": os.fspath(self.folder), "root": root}
