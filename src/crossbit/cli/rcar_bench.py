@@ -35,11 +35,14 @@ STRATEGIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "rcar": ("rcar", {}),
     "rcar-gaussian": ("rcar", {"mixture": "gaussian"}),
     "rcar-single-task": ("rcar", {"matching": 0.0, "consistency": 0.0}),
-    "ncr": ("ncr", {}),
+    "ncr": ("ncr", {"warm_up": 2, "threshold": 0.3}),
     "small-loss": ("small_loss", {}),
     "clean-part": ("plain", {}),
 }
-"""How each variant is trained; small-loss selection is told the rate, and the clean part holds the right captions alone."""
+"""How each variant is trained; small-loss selection is told the rate, and the clean part holds the right captions alone.
+
+The settings of `ncr` are chosen on validation as those of `rcar` are: at 60 % complete noise 127.8 against 121.7 with its own.
+"""
 
 
 @dataclass(frozen=True)
