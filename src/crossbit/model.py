@@ -440,6 +440,23 @@ class Model:
 
         return joint_scores(self.method, images, texts)
 
+    def align(self, a: Features, b: Features) -> Float32[np.ndarray, "N La Lb"]:
+        """Give how much each token of the rows of `a` looks at each token of the row of `b` at its place.
+
+        Raises:
+            AbilityError: the method does not align.
+        """
+        if "aligns" not in self.abilities:
+            raise AbilityError(f"model `{self.name}` does not align words with parts", "see `crossbit methods`")
+        import torch
+
+        from crossbit.batch import Encoded
+
+        with torch.no_grad():
+            found = self.method.align(Encoded.from_features(a), Encoded.from_features(b))  # type: ignore[operator]
+        weights: np.ndarray = found.float().numpy()
+        return weights
+
     # ---- below
 
     def _check_scores(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from crossbit.cli.show import counted, json_out, printable, say
+from crossbit.cli.show import counted, json_out, printable, say, size
 from crossbit.errors import CollectionError, NothingFound, UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ def index(
     engine: Literal["auto", "scan", "mih", "hnsw"] = typer.Option(
         None, "--engine", metavar="auto|scan|mih|hnsw", help="What searches the codes of a new collection; else auto."
     ),
+    keep_tokens: Literal["int8", "float16", "none"] = typer.Option(
+        None,
+        "--keep-tokens",
+        metavar="int8|float16|none",
+        help="Keep what the encoder says of every picture, so that `search --rerank` is fast.",
+    ),
     rebuild: bool = typer.Option(False, "--rebuild", help="Encode everything anew, such as with another model."),
     retry: bool = typer.Option(False, "--retry", help="Read broken files again though they did not change."),
     batch_size: int = typer.Option(32, "--batch-size", min=1, metavar="N", help="Pictures that are encoded at a time."),
@@ -51,6 +57,8 @@ def index(
         raise UsageError(f"{printable(folder)}: {found}, expected a folder with pictures")
     with _open(folder, collection, model, rebuild, _Asked(bits, vectors, engine)) as opened:
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
+        if keep_tokens is not None:
+            opened.keep_tokens(keep_tokens, progress=True)
         report = opened.sync(folder, batch_size=batch_size, max_pixels=max_pixels, retry=retry)
         if json:
             json_out({"collection": opened.folder, "model": opened.model.name, **report.to_dict()})
@@ -130,6 +138,8 @@ def _print(report: SyncReport, place: Path, total: int) -> None:
     typer.echo(
         f"{', '.join(parts) or 'nothing to do'} in {report.seconds:.1f} s; {counted(total, 'picture')} in {printable(place)}"
     )
+    if report.token_bytes:
+        typer.echo(f"tokens for re-ranking: {size(report.token_bytes)}")
     if report.quarantined:
         typer.echo(f"{counted(report.quarantined, 'file')} could not be used:")
         for broken in report.broken[:NAMED]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from crossbit.cli.explained import explained, maps_of, write_explained
 from crossbit.cli.locate import find_collection
 from crossbit.cli.show import counted, json_out, paths_out, printable, say, table_out
 from crossbit.errors import NothingFound, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from crossbit.search.records import Hit
+    from crossbit.search.reranking import Reranking
 
 
 def search(
@@ -33,7 +39,19 @@ def search(
         None, "--threshold", "-t", metavar="X", help="Leave out answers with a lower score."
     ),
     candidates: int = typer.Option(
-        None, "--candidates", metavar="N", help="How many codes shortlist before rescoring."
+        None, "--candidates", metavar="N", help="How many make the short list before rescoring or re-ranking."
+    ),
+    rerank: str = typer.Option(
+        None,
+        "--rerank",
+        metavar="NAME",
+        help="Order the best anew by a model that scores pairs, or a method trained here.",
+    ),
+    budget: str = typer.Option(
+        None, "--budget", metavar="TIME", help="Time for that, such as 50ms; else all are scored."
+    ),
+    explain: Path = typer.Option(
+        None, "--explain", metavar="PLACE", help="Write where each word is: a sheet.png, or a folder of pictures."
     ),
     on_long_text: Literal["error", "truncate", "chunk"] = typer.Option(
         "truncate",
@@ -49,6 +67,7 @@ def search(
 ) -> None:
     """Find pictures by words in any language, or by another picture."""
     from crossbit.search.collection import Collection
+    from crossbit.search.reranking import reranker
 
     text = " ".join(query or ()).strip()
     if not text and image is None:
@@ -56,6 +75,7 @@ def search(
             "search: the query is empty, expected words or `--image FILE`", 'try `crossbit search "a dog"`'
         )
     with Collection.open(find_collection(collection), model) as opened:
+        by = reranker(rerank, opened.model) if rerank else None
         hits = opened.search(
             text or None,
             image=image,
@@ -64,12 +84,25 @@ def search(
             threshold=threshold,
             candidates=candidates,
             on_long_text=on_long_text,
+            rerank=by,
+            budget_ms=None if budget is None else milliseconds(budget),
         )
-        head = {"query": text or None, "image": image, "collection": opened.folder, "model": opened.meta.model}
+        explanations = explained(by or opened.model, text, hits) if explain is not None and hits else []
+        head: dict[str, Any] = {
+            "query": text or None,
+            "image": image,
+            "collection": opened.folder,
+            "model": opened.meta.model,
+        }
         asked, total = text or printable(image or ""), len(opened)
         about = f"model: {head['model']}, {counted(total, 'picture')} in {printable(opened.folder)}"
+        if opened.reranking is not None:
+            head["rerank"] = asdict(opened.reranking)
+            about += f"; {_reranked(opened.reranking)}"
+    maps = maps_of(hits, explanations) if explanations else []
     if json:
-        json_out({**head, "hits": [hit.to_dict() for hit in hits]})
+        told = [{"explained": one.to_dict()} for one in explanations] or [{} for _ in hits]
+        json_out({**head, "hits": [{**hit.to_dict(), **more} for hit, more in zip(hits, told, strict=True)]})
     elif paths or null:
         paths_out((hit.path for hit in hits), null=null)
     elif hits:
@@ -78,20 +111,54 @@ def search(
         table_out(("rank", "score", "path", "why"), rows, right=(0, 1))
     if not hits:
         raise NothingFound(f"nothing found for {asked!r}", _why_nothing(total, where, threshold))
+    if explain is not None:
+        write_explained(explain, text, hits, maps)
     if html is not None or open_page:
         page = write_page(
-            html or Path(tempfile.mkdtemp(prefix="crossbit-")) / "answers.html", asked, image, hits, about
+            html or Path(tempfile.mkdtemp(prefix="crossbit-")) / "answers.html", asked, image, hits, about, maps
         )
         say(f"page: {printable(page)}")
         if open_page and not webbrowser.open(page.absolute().as_uri()):
             say("no browser could be opened; open the page by hand")
 
 
-def write_page(path: Path, asked: str, image: Path | None, hits: Sequence[Hit], lead: str) -> Path:
-    """Write one search as a page of pictures."""
-    from crossbit.cli.sheet import Answer, Section, write_sheet
+def milliseconds(text: str) -> float:
+    """Read a time such as 50ms or 0.2s; a number alone is milliseconds.
 
-    answers = [Answer(hit.path, _name(hit), hit.score, printable(_short(hit.path)), link=True) for hit in hits]
+    Raises:
+        UsageError: it is no time above zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|)", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--budget: found {text!r}, expected a time above zero", "write it like 50ms or 0.2s")
+    return float(match[1]) * (1000 if match[2] == "s" else 1)
+
+
+def _reranked(how: Reranking) -> str:
+    """Say how re-ranking went, in a line."""
+    said = f"re-ranked {how.scored} of {how.candidates} by {how.model} in {how.total_ms:.0f} ms"
+    if how.from_files:
+        said += f", {how.from_files} encoded again from their files in {how.encoding_ms:.0f} ms"
+    return said + (f", {how.unreadable} could not be read" if how.unreadable else "")
+
+
+def write_page(
+    path: Path,
+    asked: str,
+    image: Path | None,
+    hits: Sequence[Hit],
+    lead: str,
+    maps: Sequence[Sequence[tuple[str, np.ndarray]]] = (),
+) -> Path:
+    """Write one search as a page of pictures, with the heat maps of the words where there are any."""
+    from crossbit.cli.sheet import Answer, Section, write_sheet
+    from crossbit.media.write import png_bytes
+
+    pngs = [[(word, png_bytes(picture)) for word, picture in drawn] for drawn in maps] or [[] for _ in hits]
+    answers = [
+        Answer(hit.path, _name(hit), hit.score, printable(_short(hit.path)), link=True, maps=png)
+        for hit, png in zip(hits, pngs, strict=True)
+    ]
     return write_sheet(path, "crossbit search", [Section("" if image else asked, answers, asked=image)], lead=lead)
 
 

@@ -29,6 +29,7 @@ class Answer:
         note: why it was found.
         right: whether it is what was asked for, where that is known.
         link: whether a click opens the file.
+        maps: words of the question, each with a PNG that shows what part of the picture it goes with.
     """
 
     picture: Path
@@ -38,6 +39,7 @@ class Answer:
     note: str = ""
     right: bool | None = None
     link: bool = False
+    maps: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,18 @@ def _answer(rank: int, answer: Answer, top: float, pictures: _Pictures) -> str:
         lines.append(f"<small dir=auto>{escape(answer.note)}</small>")
     if answer.path:
         lines.append(f'<code dir=ltr title="{escape(answer.path)}">{escape(answer.path)}</code>')
+    if answer.maps:
+        lines.append(f'<span class="maps">{"".join(_map(word, png) for word, png in answer.maps)}</span>')
     kind = ' class="right"' if answer.right else ""
     sign = '<span class="sign">✓<span class="hidden"> what was asked for</span></span>' if answer.right else ""
     mark = f'<span class="rank">{rank}</span>{sign}'
     return f"<li{kind}><figure>{mark}{picture}<figcaption>{''.join(lines)}</figcaption></figure></li>"
+
+
+def _map(word: str, png: bytes) -> str:
+    uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    alt = f"where “{escape(word)}” is"
+    return f'<span><img src="{uri}" alt="{alt}" loading="lazy"><small dir=auto>{escape(word)}</small></span>'
 
 
 def _table(table: SheetTable) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def write_png(picture: UInt8[np.ndarray, "H W 3"], path: Path) -> None:
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")  # two processes may write the same picture
     Image.fromarray(picture).save(partial, format="PNG", compress_level=3)
     partial.replace(path)
+
+
+def png_bytes(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Give an RGB picture as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
 
 
 def write_animation(
