@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed
 PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all check format docs bench clean
+.PHONY: help venv demo test test-all check format docs bench faults clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## (.*)/\1|\2/' | \
@@ -56,6 +56,9 @@ docs: $(STAMP)  ## write docs/reference and the heads of docs/methods from the c
 
 bench: $(STAMP)  ## run every program of benchmarks/ against its peer
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+faults: $(STAMP)  ## kill, fill, close and damage collections, 200 times each: results/faults.json; an hour, best as root
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m faults --rounds 200 --output results/faults.json
 
 clean:  ## remove .venv, caches and build folders; collections and results stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .crossbit src/*.egg-info

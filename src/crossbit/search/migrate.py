@@ -198,8 +198,6 @@ def _switch(old: Writer, head: Head, meta: Meta, place: str) -> None:
         led = replace(led, history=append(old.folder / place, led.history, [known]))
     old.lead_to(led)
     write_meta(old.folder, meta)
-    for name in ("head.json", "head.copy.json"):  # that of the collection names these files now
-        (old.folder / place / name).unlink(missing_ok=True)
 
 
 def _lost(folder: Path, lost: list[Item], report: SyncReport) -> CollectionError:

@@ -44,8 +44,9 @@ FIXED = pa.schema(
 )
 
 CHECKED_AT_OPEN = 16 << 20
-"""Item tables up to this size are checked against their checksum when they are opened: a flipped bit in an offset could
-otherwise be followed anywhere. It costs a millisecond a megabyte; larger ones are left to `verify`."""
+"""Files up to this size are checked against their checksum when they are opened: a flipped bit in an offset could otherwise be
+followed anywhere, and one in a row would move a score in silence. It costs a millisecond a megabyte; larger files are left to
+`verify`, but for the header of an array, which is read and compared."""
 
 REPAIR = "`crossbit collection verify` names all damage, `crossbit collection repair` mends what can be mended"
 
@@ -78,10 +79,12 @@ class Segment:
                     f"{self.folder / name}: {size:,} bytes, expected {receipt.size:,}: the file is damaged",
                     REPAIR,
                 )
+            if receipt.size <= CHECKED_AT_OPEN and Receipt.of(self.folder / name) != receipt:
+                raise self._damaged(name, "its checksum is not the one that was committed")
         self.table = self._table()
         self.ids: Int64[np.ndarray, " n"] = integers(self.table.column("id"))
         self.arrays = {
-            name.removesuffix(".npy"): np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+            name.removesuffix(".npy"): self._array(name, card.rows)
             for name in ("vectors.npy", "scales.npy", "codes.npy")
             if name in card.files
         }
@@ -89,17 +92,29 @@ class Segment:
         self.first: Int64[np.ndarray, " n1"] = offsets - offsets[0] + np.arange(len(offsets))
         self.alive = np.ones(card.items, dtype=bool)
         if card.dead_file:
-            self.alive[np.load(self.folder / card.dead_file, allow_pickle=False)] = False
+            self.alive[self._array(card.dead_file, card.dead)] = False
 
     def _table(self) -> pa.Table:
-        path = self.folder / "items.arrow"
-        receipt = self.card.files["items.arrow"]
-        if receipt.size <= CHECKED_AT_OPEN and Receipt.of(path) != receipt:
-            raise CollectionError(
-                f"{path}: damaged, its checksum is not the one that was committed",
-                REPAIR,
-            )
-        return pa.ipc.open_file(pa.memory_map(os.fspath(path))).read_all()
+        try:
+            table = pa.ipc.open_file(pa.memory_map(os.fspath(self.folder / "items.arrow"))).read_all()
+        except pa.ArrowInvalid as error:
+            raise self._damaged("items.arrow", str(error).splitlines()[0][:200]) from error
+        if table.num_rows != self.card.items:
+            raise self._damaged("items.arrow", f"{table.num_rows:,} items, expected {self.card.items:,}")
+        return table
+
+    def _array(self, name: str, rows: int) -> np.ndarray:
+        """Map an array, whose header must be that of an array of so many rows."""
+        try:
+            array: np.ndarray = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # a damaged header is text that is parsed: it fails in many ways
+            raise self._damaged(name, (str(error).splitlines() or [type(error).__name__])[0][:200]) from error
+        if len(array) != rows:
+            raise self._damaged(name, f"{len(array):,} rows, expected {rows:,}")
+        return array
+
+    def _damaged(self, name: str, why: str) -> CollectionError:
+        return CollectionError(f"{self.folder / name}: damaged, {why}", REPAIR)
 
     @property
     def names(self) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossbit.errors import CollectionError
-from crossbit.search.durable import Receipt
+from crossbit.search.durable import Receipt, sync_folder
 from crossbit.search.head import Meta
 from crossbit.search.metadata import dump, load
 from crossbit.search.records import VIEWS, Record
@@ -44,6 +44,8 @@ class Table:
         self.folder, self.meta = folder / f"{_TABLE}.lance", meta
         if not version:
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            self._undo(known)
         database = lancedb.connect(str(folder))
         if not version:
             self._table: Any = database.create_table(_TABLE, schema=self.schema)
@@ -54,9 +56,19 @@ class Table:
                 raise CollectionError(
                     f"{self.folder}: missing or damaged, expected the store of the collection"
                 ) from error
-            if self._table.version != version:
+            if self._table.version != version:  # an older crossbit was killed: its log does not tell what is in the way
                 self._table.restore(version)
         self._known = known
+
+    def _undo(self, known: set[str]) -> None:
+        """Remove what was written after the last commit.
+
+        It may be anything: after a power cut an empty file, which the store would take for its latest version.
+        """
+        for name, path in self._files().items():
+            if name not in known:
+                path.unlink()
+        (self.folder / "_versions" / _MUTABLE).unlink(missing_ok=True)
 
     @property
     def version(self) -> int:
@@ -117,6 +129,8 @@ class Table:
         """Measure the files that were written since this was last asked, and force them to the disk."""
         files = self._files()
         fresh = {name: Receipt.of(files[name], sync=True) for name in sorted(set(files) - self._known)}
+        for folder in {files[name].parent for name in fresh}:
+            sync_folder(folder)
         self._known |= set(fresh)
         return fresh
 

@@ -250,6 +250,8 @@ class Writer:
             old_log = path.name.startswith(_LOGS) and (path.parent != data or path.name not in current)
             if old_log or path.name.endswith(".partial"):
                 path.unlink(missing_ok=True)
+        for name in ("head.json", "head.copy.json", "lock") if head.place else ():  # of the time before the switch
+            (data / name).unlink(missing_ok=True)
         kept = {self.folder / name for name in (head.place, head.migrating) if name}
         stale = [path for path in _listed(self.folder / "models") if path not in kept]
         stale += [path for path in _listed(self.folder / "snapshots") if path.name.endswith(".partial")]
