@@ -1,6 +1,6 @@
 """Run the faults and write how often what happened, and what came of it.
 
-    make faults                     at least 200 of each, results/faults.json
+    make faults                     200 of each kind, results/faults.json
     PYTHONPATH=tests python -m faults --rounds 20 --only kill-add,flip
 
 Ends with 1 when anything was lost, seen half-written, or not named.
@@ -35,6 +35,11 @@ FAULTS = (
     "cut",
     "flip",
 )
+SHARE = {
+    **{f"{kind}-{name}": 1 / len(ON_DISKS) for kind in ("full", "read-only") for name in ON_DISKS},
+    **{f"kill-{name}": 1 / 4 for name in ("restore", "snapshot", "repair")},
+}
+"""Faults that come in several kinds share the rounds."""
 
 
 def rounds_of(
@@ -94,8 +99,9 @@ def main() -> int:
                 continue
             work = Path(name) / fault
             work.mkdir()
-            found[fault] = {**run(fault, arguments.rounds, template, work, arguments.seed), "seed": arguments.seed}
-            summary = f"{arguments.rounds} rounds, {len(found[fault]['broken'])} broken, {found[fault]['seconds']} s"
+            rounds = -(-arguments.rounds // round(1 / SHARE.get(fault, 1)))
+            found[fault] = {**run(fault, rounds, template, work, arguments.seed), "seed": arguments.seed}
+            summary = f"{rounds} rounds, {len(found[fault]['broken'])} broken, {found[fault]['seconds']} s"
             print(f"{fault}: {summary}, {found[fault]['outcomes']}", flush=True)
             if arguments.output:
                 _write(arguments.output, found)

@@ -13,6 +13,7 @@ from faults.cuts import can_loop
 from faults.disks import can_mount
 from faults.world import build
 
+IN_SHORT = ("kill-add", "kill-compact", "kill-migrate", "cut", "flip")
 SEED = int(os.environ.get("CROSSBIT_SEED", random.randrange(1_000_000)))
 
 
@@ -24,14 +25,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(
-            fault,
-            marks=() if fault in ("kill-add", "kill-compact", "kill-migrate", "cut", "flip") else pytest.mark.slow,
-        )
-        for fault in FAULTS
-    ],
+    "fault", [pytest.param(fault, marks=() if fault in IN_SHORT else pytest.mark.slow) for fault in FAULTS]
 )
 def test_nothing_is_lost(fault: str, template: Path, tmp_path: Path) -> None:
     if fault.startswith("full") and not can_mount(tmp_path / "probe"):
