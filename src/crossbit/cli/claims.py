@@ -300,7 +300,7 @@ def bench_claims(
     """
     from crossbit.evaluation.claims import write_claims
 
-    others = ("base", "cmhr_drn", "rcar")
+    others = ("base", "cmhr_drn", "rcar", "vit2cmh")
     if system not in CLAIMS and system not in others:
         raise ConfigError(f"no claims of {system!r}, there are {sorted([*CLAIMS, *others])}")
     if not seeds:
@@ -322,6 +322,14 @@ def bench_claims(
 
         checks = cmhr_drn_on_labels(Measured(runs, results, command, seeds))
         return write_claims(system, CMHR_DRN, checks, results / "claims")
+    if system == "vit2cmh":
+        from crossbit.cli.hashing_claims import Measured
+        from crossbit.cli.tower_bench import TowerBench
+        from crossbit.cli.tower_claims import VIT2CMH, vit2cmh_on_captions
+
+        towers = TowerBench("picto", runs, results, command)
+        checks = vit2cmh_on_captions(towers, Measured(runs, results, command, seeds))
+        return write_claims(system, VIT2CMH, checks, results / "claims")
     paper, measure = CLAIMS[system]
     benches = [Bench(name, runs, results, command) for name in ("openmoji", "openmoji-each")]
     checks = measure(benches[0], benches[1], seeds)

@@ -34,6 +34,7 @@ class System:
 SYSTEMS: dict[str, System] = {
     "fgcmh": System("fgcmh", about="transformer over tokens, codes trained end to end"),
     "fgcmh-nested": System("fgcmh", "nested", {"nested": True}, "one longest code, its first bits"),
+    "vit2cmh": System("vit2cmh", about="two hash networks over pooled features, hardest negatives"),
     "ucch": System("ucch", about="unsupervised, contrast with a bank of codes"),
     "djsrh": System("djsrh", about="unsupervised, neighbourhoods of features"),
     "dcmh": System("dcmh", about="labels, pairwise likelihood"),

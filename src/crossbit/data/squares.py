@@ -25,6 +25,7 @@ from crossbit.errors import DataError
 _RECIPE = "letterbox-white-bicubic squares v1"
 _TIMEOUT_S = 60.0
 _THREADS = 4
+_AT_ONCE = 256
 _NAME = "squares.npy"
 
 
@@ -79,10 +80,13 @@ def _write(path: Path, paths: Sequence[Path], edge: int, progress: bool) -> None
     made = np.lib.format.open_memmap(path, "w+", np.uint8, (len(paths), edge, edge, 3))
     bar = tqdm(total=len(paths), desc="decode", unit="image", disable=None if progress else True)
     with bar, ThreadPoolExecutor(_THREADS) as pool:
-        one = (pool.submit(decode, path, edge, None, (0, 0, row), _TIMEOUT_S) for row, path in enumerate(paths))
-        for row, future in enumerate(list(one)):
-            made[row] = future.result()
-            bar.update()
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            for row, square in enumerate(
+                pool.map(lambda path: decode(path, edge, None, (0,), _TIMEOUT_S), some), start
+            ):
+                made[row] = square
+                bar.update()
     made.flush()
 
 

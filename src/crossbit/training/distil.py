@@ -332,9 +332,21 @@ def explains(student: Student, held_out: Lesson, scaled: Callable[[Tensor], Tens
 
 
 def make_student(family: str, sizes: Any, lesson: Lesson, seed: int) -> Student:
-    """Make a network with fresh weights, and the maps to what a lesson holds."""
+    """Make a network with fresh weights, and the maps to what a lesson holds.
+
+    Raises:
+        ConfigError: it has other cells than the teacher.
+    """
     torch.manual_seed(seed)
-    return Student(make_network(family, sizes), sizes.width, lesson.cells.shape[2], lesson.pooled.shape[1])
+    student = Student(make_network(family, sizes), sizes.width, lesson.cells.shape[2], lesson.pooled.shape[1])
+    with torch.no_grad():
+        cells = student.eval()(torch.zeros(1, 3, sizes.edge, sizes.edge))[0].shape[1]
+    if cells != lesson.cells.shape[1]:
+        raise ConfigError(
+            f"distil: {family} gives {cells} cells a picture, the teacher {lesson.cells.shape[1]}, expected the same",
+            "change edge and patch, or the strides",
+        )
+    return student
 
 
 def _put(into: np.ndarray, what: np.ndarray, move: Int64[np.ndarray, " 2"]) -> None:
