@@ -15,6 +15,7 @@ import numpy as np
 from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
 from crossbit.search import snapshots
+from crossbit.search.calibrate import FILE, Calibration, fit
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
@@ -148,6 +149,7 @@ class Collection(Opened):
         at: str | int | None = None,
         rerank: Any = None,
         budget_ms: float | None = None,
+        min_probability: float | None = None,
     ) -> list[Hit]:
         """Find the k best items for words, a picture or an embedding.
 
@@ -168,12 +170,25 @@ class Collection(Opened):
             rerank: order the best candidates anew by this model, which scores words and picture together: a model, its folder,
                 or a method's key for its newest model below `runs`. `reranking` then tells how it went.
             budget_ms: milliseconds for that; what is not reached stands behind what is. None scores all candidates.
+            min_probability: leave out answers that are less likely what was asked for; no hit then means "no good match". Needs
+                words and a calibration, see `calibrate`; with one, every hit of a search by words has its probability.
 
         Raises:
-            UsageError: not exactly one of text, image and embedding; an empty text; k below 1; a condition that cannot be read.
+            UsageError: not exactly one of text, image and embedding; an empty text; k below 1; a condition that cannot be read;
+                a probability is asked for and there is none.
             FingerprintError: the model is not the one that the collection was made with.
         """
         snapshot = self.snapshot if at is None else self.at(at)
+        calibration = self._calibration_for(text, rerank, min_probability)
+        if calibration is not None:  # the margin of the best answer needs the second, whatever k and threshold are
+            query = Query(text, image, embedding, 2 if k == 1 else k, where, candidates, None, on_long_text)
+            hits = calibration.annotate(answer(query, snapshot, lambda: self._model_of(snapshot)))
+            return [
+                hit
+                for hit in hits[:k]
+                if (threshold is None or hit.score >= threshold)
+                and (hit.probability or 0.0) >= (min_probability or 0.0)
+            ]
         if rerank is None:
             query = Query(text, image, embedding, k, where, candidates, threshold, on_long_text)
             return answer(query, snapshot, lambda: self._model_of(snapshot))
@@ -188,7 +203,38 @@ class Collection(Opened):
         )
         return hits
 
+    def _calibration_for(self, text: str | None, rerank: Any, least: float | None) -> Calibration | None:
+        """Give the calibration of a search; None where its answers have no probability.
+
+        Raises:
+            UsageError: a probability is asked for, and there is none.
+        """
+        if least is not None and not 0 <= least <= 1:
+            raise UsageError(f"search: min_probability is {least}, expected 0 to 1")
+        found = self.calibration if text is not None and rerank is None else None
+        if least is not None and found is None:
+            what = "a probability is given for words that are searched without `rerank`"
+            if text is not None and rerank is None:
+                what = f"{self.folder}: not calibrated for its model, so answers have no probability"
+            raise UsageError(f"search: {what}", "`crossbit collection calibrate` fits it on the captions")
+        return found
+
     # writing
+
+    def calibrate(self, *, queries: int = 500, seed: int = 0) -> Calibration:
+        """Fit on the collection's own captions how likely an answer is right; from then on hits have a probability.
+
+        Args:
+            queries: captions to ask.
+            seed: of their draw.
+
+        Raises:
+            CollectionError: there are too few captions, another process writes, or the disk is full.
+        """
+        with writing(self.folder, self.wait), told(self.folder):
+            found = fit(self.snapshot, queries=queries, seed=seed)
+            found.save(self.folder / FILE)
+        return found
 
     def keep_tokens(self, precision: Literal["int8", "float16", "none"], *, progress: bool = False) -> int:
         """Keep what the image encoder says of every picture from now on, so that re-ranking encodes nothing.

@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from crossbit.errors import FingerprintError
+from crossbit.search.calibrate import Calibration, find
+from crossbit.search.duplicates import NEAR, Group, duplicates
 from crossbit.search.head import read_head, read_meta
 from crossbit.search.place import load_model, reference_of
 from crossbit.search.records import Item, Stats, VerifyReport, Version
@@ -87,6 +89,12 @@ class Opened:
             self._model = self._checked(load_model(self.meta.reference))
         return self._model
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """Give what turns scores into probabilities: the collection's own, else that of the model's folder, else None."""
+        reference = self.meta.reference
+        return find(self.folder, self.meta.fingerprint, Path(reference) if os.path.isdir(reference) else None)
+
     def __len__(self) -> int:
         return len(self.snapshot)
 
@@ -117,6 +125,10 @@ class Opened:
         """Let go of the files and the model."""
         self._snapshot, self._model = None, None
         self._past.clear()
+
+    def duplicates(self, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR) -> list[Group]:
+        """Find groups of pictures that are the same file ("same"), or nearly look the same as well ("near")."""
+        return duplicates(self.snapshot, kind=kind, threshold=threshold)
 
     def quarantine(self) -> list[Broken]:
         """Give the files that could not be used, with reasons."""

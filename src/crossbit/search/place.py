@@ -11,7 +11,19 @@ from crossbit.cachedir import cache_dir
 from crossbit.errors import CollectionError
 from crossbit.search.head import is_collection
 
-OURS = frozenset({"meta.json", "meta.copy.json", "head.json", "head.copy.json", "segments", "store", "tokens", "lock"})
+OURS = frozenset(
+    {
+        "meta.json",
+        "meta.copy.json",
+        "head.json",
+        "head.copy.json",
+        "segments",
+        "store",
+        "tokens",
+        "calibration.json",
+        "lock",
+    }
+)
 """What lies in a collection whose making was interrupted."""
 
 

@@ -1,0 +1,303 @@
+"""Calibrated probability: how likely an answer is right, and "no good match" as an answer.
+
+    caption of an item, hidden -> search -> score and margin of the ten best -> right or wrong    \
+    the same with the item hidden too: nothing there is right                                     > logistic regression
+
+A collection's own captions are the queries: each is asked as if somebody had thought of it, with itself hidden. Half of the
+questions have an answer in the collection and half have none, since nobody knows how often that is so in use; the probability
+is calibrated for that mixture. It is fitted on words, and given for words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from crossbit.errors import CollectionError
+from crossbit.ranking import Ranking
+from crossbit.search.durable import read_json, write_json
+from crossbit.search.records import VIEWS, Hit
+from crossbit.search.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+FILE = "calibration.json"
+FORMAT = 1
+FEWEST = 20
+"""Captions below which nothing can be fitted."""
+
+_BEST = 10  # items of an answer that are looked at
+_BATCH = 64  # queries asked together
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logistic regressions on score and margin, and what they were found to be worth on captions they were not fitted on.
+
+    Args:
+        first: of the first answer: log-odds at score 0 and margin 0, a unit of score, and a unit by which it is ahead of the
+            second.
+        others: the same of the answers behind it, whose margin is by how much they are behind the first, and negative.
+        fingerprint: of the model.
+        commit: of the collection that it was fitted on.
+        queries: captions that were asked.
+        error: expected calibration error of first answers, in ten bins: 0.02 is two points of a hundred off.
+        brier: mean squared error of the probability of the first answer.
+        plain_brier: the same of a probability that is the same for all.
+        kept: share of the right first answers whose probability is 0.5 or more.
+        refused: share of the questions without an answer where no answer has a probability of 0.5.
+    """
+
+    first: tuple[float, float, float]
+    others: tuple[float, float, float]
+    fingerprint: str
+    commit: int
+    queries: int
+    error: float = 0.0
+    brier: float = 0.0
+    plain_brier: float = 0.0
+    kept: float = 0.0
+    refused: float = 0.0
+
+    def probability(self, scores: Sequence[float]) -> list[float]:
+        """Give the probability of each answer of one question; the scores are those of its best items, best first."""
+        if not len(scores):
+            return []
+        features = _features(np.asarray(scores, np.float64))
+        chances = _sigmoid(features @ np.array(self.others))
+        chances[0] = _sigmoid(features[0] @ np.array(self.first))
+        return [float(chance) for chance in chances]
+
+    def annotate(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Give the hits of one question with their probabilities."""
+        chances = self.probability([hit.score for hit in hits])
+        return [replace(hit, probability=round(chance, 4)) for hit, chance in zip(hits, chances, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the figures as JSON knows them."""
+        return asdict(self)
+
+    def save(self, path: Path) -> None:
+        """Write a file with a checksum, whole or not at all."""
+        write_json(path, {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            CollectionError: it is damaged, or a newer crossbit wrote it.
+        """
+        record = read_json(path)
+        written = record.pop("format", None)
+        try:
+            found = cls(**{**record, "first": tuple(record["first"]), "others": tuple(record["others"])})
+            single = [value for name, value in asdict(found).items() if name not in ("fingerprint", "first", "others")]
+            numbers = np.array([*found.first, *found.others, *single], np.float64)
+            fine = written == FORMAT and len(found.first) == len(found.others) == 3 and bool(np.isfinite(numbers).all())
+        except (KeyError, TypeError, ValueError):
+            fine = False
+        if not fine:
+            raise CollectionError(
+                f"{path}: format {written} with {sorted(record)}, expected a calibration of format {FORMAT}",
+                "fit it again: `crossbit collection calibrate`",
+            )
+        return found
+
+
+def find(folder: Path, fingerprint: str, model: Path | None = None) -> Calibration | None:
+    """Give the calibration of a collection, else the one that lies in the model's folder; None where neither fits the model."""
+    for path in (folder / FILE, *([] if model is None else [model / FILE])):
+        if path.is_file():
+            found = Calibration.load(path)
+            if found.fingerprint == fingerprint:
+                return found
+            log.warning("%s: fitted for another model, left aside", path)
+    return None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What some questions came to: features and truth of every answer, and the question that each belongs to."""
+
+    features: Float64[np.ndarray, "n 3"]
+    right: Bool[np.ndarray, " n"]
+    first: Bool[np.ndarray, " n"]
+    question: Int64[np.ndarray, " n"]
+    has_answer: Bool[np.ndarray, " q"]
+
+    def some(self, wanted: Bool[np.ndarray, " q"]) -> _Asked:
+        """Keep some questions, all of them in place."""
+        rows = wanted[self.question]
+        return _Asked(self.features[rows], self.right[rows], self.first[rows], self.question[rows], self.has_answer)
+
+
+def fit(snapshot: Snapshot, *, queries: int = 500, seed: int = 0) -> Calibration:
+    """Fit a calibration on a collection's own captions.
+
+    Args:
+        snapshot: the collection.
+        queries: captions to ask, drawn without replacement; all where there are fewer.
+        seed: of the draw.
+
+    Raises:
+        CollectionError: fewer than 20 captions, or fewer than two items.
+    """
+    rows = np.concatenate([np.empty(0, np.int64), *(_living(segment) for segment in snapshot.segments)])
+    captions = rows[rows % VIEWS > 0]
+    if len(captions) < FEWEST or len(snapshot) < 2:
+        raise CollectionError(
+            f"{snapshot.folder}: {len(captions)} captions of {len(snapshot)} pictures, expected at least {FEWEST} to calibrate",
+            "captions lie beside the pictures, or come from a manifest; see docs/guides/search.md",
+        )
+    drawn = np.sort(np.random.default_rng(seed).choice(captions, min(queries, len(captions)), replace=False))
+    asked = _ask(snapshot, drawn)
+    even = (np.arange(len(asked.has_answer)) // 2) % 2 == 0  # both questions of a caption stay together
+    tried = _measure(asked.some(~even), *_both(asked.some(even)))
+    first, others = (tuple(weights.tolist()) for weights in _both(asked))
+    return Calibration(
+        first, others, snapshot.meta.fingerprint, snapshot.head.commit, len(drawn),
+        **{name: round(value, 4) for name, value in tried.items()},
+    )  # fmt: skip
+
+
+def _ask(snapshot: Snapshot, captions: Int64[np.ndarray, " c"]) -> _Asked:
+    """Ask every caption twice: with itself hidden, and with every item hidden that it would fit."""
+    features: list[np.ndarray] = []
+    right: list[bool] = []
+    first: list[bool] = []
+    question: list[int] = []
+    has_answer: list[bool] = []
+    wide = min((_BEST + 4) * snapshot.views, snapshot.rows)
+    for start in range(0, len(captions), _BATCH):
+        part = captions[start : start + _BATCH]
+        found = _search(snapshot, part, wide)
+        for place, caption in enumerate(part.tolist()):
+            ids, scores = found.ids[place], found.scores[place]
+            ids, scores = ids[ids >= 0], scores[ids >= 0]
+            fitting, hidden = _fitting(snapshot, caption, ids)
+            for gone in (hidden, np.isin(ids // VIEWS, fitting)):
+                items, best = _fold(ids[~gone], scores[~gone])
+                if not len(items):
+                    continue
+                features.append(_features(best))
+                right.extend(np.isin(items, fitting).tolist())
+                first.extend(n == 0 for n in range(len(items)))
+                question.extend([len(has_answer)] * len(items))
+                has_answer.append(gone is hidden)
+    return _Asked(
+        np.concatenate(features), np.array(right), np.array(first), np.array(question, np.int64), np.array(has_answer)
+    )
+
+
+def _search(snapshot: Snapshot, rows: Int64[np.ndarray, " q"], k: int) -> Ranking:
+    """Search with rows of the collection itself."""
+    if snapshot.meta.dim:
+        return snapshot.flat.search(snapshot.flat.rows(rows), k)
+    codes = np.zeros((len(rows), snapshot.hamming.width), np.uint8)
+    for block in snapshot.hamming.blocks:
+        where, at = block.places(rows)
+        codes[where] = block.rows[at]
+    return snapshot.hamming.search(codes, k)
+
+
+def _fitting(
+    snapshot: Snapshot, caption: int, ids: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " f"], Bool[np.ndarray, " n"]]:
+    """Say which items a caption fits, and which rows are hidden when it is asked: those of its own item with the same text.
+
+    It fits its own item, and those found that say the same or are the same picture.
+    """
+    own = caption // VIEWS
+    candidates = {item.id: item for item in snapshot.items(list(dict.fromkeys([own, *(ids // VIEWS).tolist()])))}
+    mine = candidates[own]
+    text = _plain(mine.captions[caption % VIEWS - 1])
+    fitting = [
+        number
+        for number, item in candidates.items()
+        if item.sha256 == mine.sha256 or text in (_plain(one) for one in item.captions)
+    ]
+    same = [own * VIEWS + view for view, one in enumerate(mine.captions, start=1) if _plain(one) == text]
+    return np.array(fitting, np.int64), np.isin(ids, same)
+
+
+def _fold(
+    ids: Int64[np.ndarray, " n"], scores: np.ndarray
+) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    """Give the best items, each as good as its best row."""
+    items, at = np.unique(ids // VIEWS, return_index=True)
+    at = np.sort(at)[:_BEST]
+    return ids[at] // VIEWS, scores[at].astype(np.float64)
+
+
+def _features(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "n 3"]:
+    """Give 1, score and margin of each answer; one without a rival has a margin of its own score."""
+    rivals = np.full(len(scores), scores[0])
+    rivals[0] = scores[1] if len(scores) > 1 else 0.0
+    return np.stack([np.ones(len(scores)), scores, scores - rivals], axis=1)
+
+
+def _both(asked: _Asked) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, " 3"]]:
+    """Fit first answers and the others each for themselves: what a margin says differs."""
+    first, others = ((asked.features[some], asked.right[some]) for some in (asked.first, ~asked.first))
+    return _weights(*first), _weights(*others)
+
+
+def _weights(x: Float64[np.ndarray, "n 3"], right: Bool[np.ndarray, " n"]) -> Float64[np.ndarray, " 3"]:
+    """Fit by Newton's method, with a little pull towards 0 that keeps separable answers finite."""
+    y = right.astype(np.float64)
+    if not len(y):
+        return np.array([-np.log(1e6), 0.0, 0.0])  # there was never a second answer
+    middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
+    middle[0], spread[0] = 0.0, 1.0
+    z, weights = (x - middle) / spread, np.zeros(3)
+    pull = np.diag([1e-3, 1.0, 1.0])
+    for _ in range(50):
+        p = _sigmoid(z @ weights)
+        step = np.linalg.solve((z * (p * (1 - p))[:, None]).T @ z + pull, z.T @ (y - p) - pull @ weights)
+        weights += step
+        if np.abs(step).max() < 1e-8:
+            break
+    plain = weights / spread
+    plain[0] = weights[0] - float((weights[1:] * middle[1:] / spread[1:]).sum())
+    return plain
+
+
+def _measure(asked: _Asked, first: Float64[np.ndarray, " 3"], others: Float64[np.ndarray, " 3"]) -> dict[str, float]:
+    """Say what weights are worth on answers that they were not fitted on."""
+    y = asked.right.astype(np.float64)
+    p = _sigmoid(np.where(asked.first, asked.features @ first, asked.features @ others))
+    top, truth = p[asked.first], y[asked.first]
+    bins = np.minimum((top * _BINS).astype(int), _BINS - 1)
+    error = sum(abs(float((top - truth)[bins == one].sum())) for one in range(_BINS)) / len(top)
+    answered = asked.has_answer[asked.question[asked.first]]
+    sure = top >= 0.5
+    good, without = (truth == 1) & answered, ~answered
+    return {
+        "error": error,
+        "brier": float(((top - truth) ** 2).mean()),
+        "plain_brier": float(truth.mean() * (1 - truth.mean())),
+        "kept": float(sure[good].mean()) if good.any() else 0.0,
+        "refused": float((~sure)[without].mean()) if without.any() else 0.0,
+    }
+
+
+def _living(segment: Any) -> Int64[np.ndarray, " n"]:
+    rows: np.ndarray = segment.row_ids if segment.row_alive is None else segment.row_ids[segment.row_alive]
+    return rows
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    found: np.ndarray = 0.5 * (1.0 + np.tanh(0.5 * x))
+    return found
