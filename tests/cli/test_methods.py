@@ -29,3 +29,18 @@ def test_every_method_and_strategy_is_listed_once() -> None:
 def test_uses_follow_from_abilities() -> None:
     use = {entry.key: entry.use for entry in list_methods()}
     assert (use["conse"], use["fgcmh"], use["plain"]) == ("index", "index + index (bits)", "training strategy")
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_bits_are_those_of_the_small_settings(key: str) -> None:
+    module, _, name = METHODS[key].partition(":")
+    small = getattr(import_module(module), name).Config.small()
+    entry = next(entry for entry in list_methods() if entry.key == key)
+    hashes = "hashes" in entry.abilities
+    assert entry.bits == (small.bits if hashes else None)
+    assert entry.nested == (hashes and hasattr(small, "nested"))
+
+
+def test_bits_are_told_in_words() -> None:
+    told = {entry.key: entry.codes for entry in list_methods()}
+    assert (told["vit2cmh"], told["cmfh"], told["scan"]) == ("128, nested on request", "128", "")

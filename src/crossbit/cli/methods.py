@@ -19,22 +19,35 @@ from crossbit.cli.show import json_out, table_out
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table: the key, the first line of the file, what it is used for, its abilities."""
+    """A line of the table: the key, the first line of the file, what it is used for, its abilities.
+
+    Args:
+        bits: of the codes that it gives when nothing else is asked for; None where it gives none.
+        nested: whether `nested=true` makes the first bits of a code usable codes as well.
+    """
 
     key: str
     paper: str
     use: str
     abilities: tuple[str, ...]
+    bits: int | None = None
+    nested: bool = False
+
+    @property
+    def codes(self) -> str:
+        """Say how long its codes are."""
+        return "" if self.bits is None else f"{self.bits}, nested on request" if self.nested else str(self.bits)
 
 
 def methods(json: bool = typer.Option(False, "--json", help="Print JSON instead of a table.")) -> None:
-    """List the methods and strategies: key, paper, what each is used for, what it can do."""
+    """List the methods and strategies: key, paper, what each is used for, bits of its codes by default, what it can do."""
     entries = list_methods()
     if json:
         json_out([asdict(entry) for entry in entries])
     else:
         table_out(
-            ("key", "paper", "use", "abilities"), [(e.key, e.paper, e.use, " ".join(e.abilities)) for e in entries]
+            ("key", "paper", "use", "bits", "abilities"),
+            [(e.key, e.paper, e.use, e.codes, " ".join(e.abilities)) for e in entries],
         )
 
 
@@ -49,7 +62,8 @@ def list_methods() -> list[Entry]:
         tree, name = _source(target)
         members = set(_members(tree, name))
         able = tuple(ability for ability, needed in protocols.items() if needed <= members)
-        found.append(Entry(key, _title(tree), _use(able), able))
+        bits, nested = _bits(tree, name) if "hashes" in able else (None, False)
+        found.append(Entry(key, _title(tree), _use(able), able, bits, nested))
     for key, target in STRATEGIES.items():
         tree, _ = _source(target)
         found.append(Entry(key, _title(tree), "training strategy", ()))
@@ -83,6 +97,24 @@ def _members(tree: ast.Module, name: str) -> Iterator[str]:
             for base in node.bases:
                 if isinstance(base, ast.Name) and base.id != name:
                     yield from _members(tree, base.id)
+
+
+def _bits(tree: ast.Module, name: str) -> tuple[int | None, bool]:
+    """Read from the settings how many bits `small()` gives, else the default; and whether codes can be nested."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    settings = next(
+        node.value.id
+        for node in classes[name].body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Name)
+        and ast.unparse(node.targets[0]) == "Config"
+    )
+    fields = {ast.unparse(n.target): n.value for n in classes[settings].body if isinstance(n, ast.AnnAssign)}
+    for call in ast.walk(classes[settings]):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "cls":
+            fields |= {word.arg: word.value for word in call.keywords if word.arg}
+    bits = fields.get("bits")
+    return (int(bits.value) if isinstance(bits, ast.Constant) else None), "nested" in fields  # type: ignore[arg-type]
 
 
 def _protocols() -> dict[str, set[str]]:
