@@ -466,6 +466,8 @@ class Model:
             )
 
     def _features(self, encoder: Encoder, view: str, media: Sequence[Media], on_long_text: OnLongText) -> Features:
+        if getattr(encoder, "reads_arrays", False):
+            return encoder.encode(encoder.prepare(media))
         if view == "image":
             edge = encoder.describe().edge or None
             return encoder.encode(encoder.prepare([_picture(item, edge) for item in media]))
@@ -514,12 +516,15 @@ class Model:
         if not self.dim and not hashes:
             return  # a joint scorer has no rows to give
         for view in self.views:
-            probe = np.zeros((EDGE, EDGE, 3), np.uint8) if view == "image" else "five words to probe with"
+            probe: Any = np.zeros((EDGE, EDGE, 3), np.uint8) if view == "image" else "five words to probe with"
             encoder = self.encoder(view)
+            if getattr(encoder, "reads_arrays", False):
+                probe = np.zeros((5, encoder.describe().dim), np.float32)
             tokens = encoder.encode(encoder.prepare([probe])).tokens.shape[1]
             target = folder / f"{view}.onnx"
             widths_in = (self.card.dims[view][0], self.card.dims[view][1])  # a list, read from a folder
-            export_head(self.method, view, widths_in, tokens, bool(self.dim), hashes, target)
+            grid = view == "image" and not getattr(encoder, "reads_arrays", False)
+            export_head(self.method, view, widths_in, tokens, bool(self.dim), hashes, target, grid)
 
 
 def method_class(key: str) -> type[Method]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from crossbit.config import check, to_mapping
-from crossbit.data.cache import FeatureCache
+from crossbit.data.arrays import encoder_of, features_of, holds_arrays, media_of
 from crossbit.data.loader import Chosen, Pairs
 from crossbit.data.manifest import Manifest
 from crossbit.data.noise import Noise, apply
@@ -96,7 +96,9 @@ def fit(
     cls = method_class(key)
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
     training = training or settings_for(key)
-    encoders = dict(encoders or default_encoders(key))
+    encoders = dict(encoders or default_encoders(key, manifest))
+    if holds_arrays(manifest) and getattr(config, "grid", 0):
+        config = replace(config, grid=0)  # regions are no grid, whatever their number
     learned = manifest if noise is None else apply(noise, manifest)
     pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
     pairs = _with_tasks(pairs, cls, config)
@@ -156,20 +158,20 @@ def _with_tasks(pairs: Pairs, cls: Any, config: Any) -> Pairs:
     return pairs
 
 
-def default_encoders(key: str) -> dict[str, str]:
-    """Name the packaged encoders that a method is trained on where no others are named."""
+def default_encoders(key: str, manifest: Manifest | None = None) -> dict[str, str]:
+    """Name the packaged encoders that a method is trained on where no others are named; regions are read as they are."""
     from crossbit.encoders import default_image, default_text
 
-    return {"image": default_image(), "text": default_text(), **method_class(key).prefers}
+    found = {"image": default_image(), "text": default_text(), **method_class(key).prefers}
+    regions = None if manifest is None else encoder_of(manifest)
+    return found if regions is None else {**found, "image": regions}
 
 
 def pairs_of(manifest: Manifest, encoders: Mapping[str, str], *, progress: bool = True) -> Pairs:
     """Give a manifest's pairs with cached features, encoding what the cache does not hold."""
-    items = FeatureCache(load_encoder(encoders["image"])).get_or_encode(
-        [manifest.file(item) for item in manifest], progress=progress
-    )
+    items = features_of(load_encoder(encoders["image"]), media_of(manifest), progress=progress)
     texts = [caption.text for item in manifest for caption in item.captions]
-    captions = FeatureCache(load_encoder(encoders["text"])).get_or_encode(texts, progress=progress)
+    captions = features_of(load_encoder(encoders["text"]), texts, progress=progress)
     return Pairs.of(manifest, items, captions)
 
 

@@ -67,8 +67,8 @@ def train(
     run = read_run(config, words or (), {name: value for name, value in flags.items() if value is not None})
     run, wrong = noise_of(run)
     method, loop = resolve_run(run)
-    encoders = default_encoders(run.method) | dict(run.encoders)
     manifest = open_data(run.data, run.languages)
+    encoders = default_encoders(run.method, manifest) | dict(run.encoders)
     if run.licences:
         manifest = of_licence(manifest, *run.licences)
     folder = output or Path("runs") / f"{run.method.rpartition(':')[2]}-{manifest.name}-{run.seed}"

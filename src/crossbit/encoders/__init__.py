@@ -22,6 +22,7 @@ ENCODERS: dict[str, str] = {
 """Packaged encoders, which need no hub."""
 
 FAMILIES: dict[str, str] = {
+    "regions": "crossbit.encoders.regions:Regions",
     "vit": "crossbit.encoders.pretrained:PretrainedImage",
     "resnet": "crossbit.encoders.pretrained:PretrainedImage",
     "clip-image": "crossbit.encoders.pretrained:PretrainedImage",
@@ -32,7 +33,7 @@ FAMILIES: dict[str, str] = {
     "small-vit": "crossbit.encoders.small:SmallImage",
     "small-resnet": "crossbit.encoders.small:SmallImage",
 }
-"""Kinds of `transformers` models: `vit:X`, where X is a local folder or a name on the hub; and two of our own, by folder."""
+"""Features computed elsewhere, `regions:WIDTH`; kinds of `transformers` models: `vit:X`, where X is a local folder or a name on the hub; and two of our own, by folder."""
 
 
 @lru_cache(maxsize=16)

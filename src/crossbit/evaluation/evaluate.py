@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from crossbit.data.arrays import features_of, media_of
 from crossbit.data.manifest import Manifest
 from crossbit.data.sets import open_set
 from crossbit.errors import AbilityError
@@ -24,8 +25,8 @@ Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
 
 
-Score = Callable[[Sequence[Path], Sequence[str]], np.ndarray]
-"""Called with paths and texts, gives the joint score of every picture with every text, (pictures, texts)."""
+Score = Callable[[Sequence[Any], Sequence[str]], np.ndarray]
+"""Called with paths (or arrays of regions) and texts, gives the joint score of every picture with every text."""
 
 
 class Encodes(Protocol):
@@ -107,7 +108,7 @@ def evaluate(
     manifest = open_set(dataset, languages)
     plan = protocol_of(protocol).plan(manifest, split, languages)
     if by == "score":
-        scores = (score or joint(model, batch_size, progress))([manifest.file(item) for item in plan.items], plan.texts)
+        scores = (score or joint(model, batch_size, progress))(media_of(manifest, plan.items), plan.texts)
         measured = measure(plan.cases, scores, scores, plan.protocol, scores=scores)
         return _result(model, manifest, plan, measured, split, by, system, seeds, True, command)
     if cache and encode is None:
@@ -199,7 +200,7 @@ def encode_plan(
             raise AbilityError(f"model `{model.name}` gave no {kind} row for {view}s")
         return found
 
-    return rows("image", [manifest.file(item) for item in plan.items]), rows("text", list(plan.texts))
+    return rows("image", media_of(manifest, plan.items)), rows("text", list(plan.texts))
 
 
 def signs(relaxed: np.ndarray) -> np.ndarray:
@@ -217,10 +218,9 @@ def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> En
     """
 
     def encode(view: str, media: Sequence[Any]) -> Any:
-        from crossbit.data.cache import FeatureCache
         from crossbit.model import Rows
 
-        features = FeatureCache(model.encoder(view)).get_or_encode(media, progress=progress, batch_size=batch_size)
+        features = features_of(model.encoder(view), media, progress=progress, batch_size=batch_size)
         starts = range(0, len(features), _ROWS_AT_ONCE)
         parts = [model.rows(features.take(np.arange(at, min(at + _ROWS_AT_ONCE, len(features))))) for at in starts]
 
@@ -242,11 +242,9 @@ def joint(model: Any, batch_size: int = 32, progress: bool = True) -> Score:
         progress: show bars while something is encoded.
     """
 
-    def score(paths: Sequence[Path], texts: Sequence[str]) -> np.ndarray:
-        from crossbit.data.cache import FeatureCache
-
+    def score(paths: Sequence[Any], texts: Sequence[str]) -> np.ndarray:
         found = [
-            FeatureCache(model.encoder(view)).get_or_encode(media, progress=progress, batch_size=batch_size)
+            features_of(model.encoder(view), media, progress=progress, batch_size=batch_size)
             for view, media in (("image", paths), ("text", texts))
         ]
         scores: np.ndarray = model.joint_scores(*found)

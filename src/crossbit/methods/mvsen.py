@@ -40,7 +40,7 @@ from crossbit.nn.attention import SelfAttention
 from crossbit.nn.crossing import affinity, blocks, looks, own_looks, see
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import cells, grid_side
-from crossbit.nn.gru import BiGRU, WordGRU
+from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
 from crossbit.nn.losses import cosines, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
 from crossbit.nn.pooling import masked_mean
@@ -219,7 +219,7 @@ class MVSEN(Method):
 
     def _reader(self, width: int) -> nn.Module:
         if self.config.text == "words":
-            return WordGRU(self.config.vocabulary, 300, self.config.width)
+            return WordGRU(self.config.vocabulary, EMBEDDING, self.config.width)
         if self.config.text == "gru":
             return BiGRU(width, self.config.width)
         return nn.Linear(width, self.config.width)

@@ -9,8 +9,9 @@
     loss: hinge triplet with the hardest negative, margin 0.2
 
 From the paper: both directions, the attention and its normalisations, both ways to pool, temperatures, loss.
-Our reconstruction: words are features of a frozen text encoder instead of a GRU that is trained along; standardised inputs; the
-mean of the negatives in the beginning. It scores pairs jointly, so it re-ranks and cannot be indexed.
+Our reconstruction: words are features of a frozen text encoder, or with `vocabulary` of a GRU that is trained along as in the
+paper; standardised inputs; the mean of the negatives in the beginning. It scores pairs jointly, so it re-ranks and cannot be
+indexed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.crossing import FAR, affinity, blocks, cosine_of_seen, looks, own_looks
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, soft_margin
 from crossbit.nn.standardise import Standardise
 
@@ -49,6 +51,8 @@ class SCANConfig:
         dropout: on the channels of the inputs.
         margin: of the hinge.
         mean_negatives: share of training that uses the mean of the negatives before the hardest.
+        vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
+            paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
 
     width: int = 1024
@@ -60,6 +64,7 @@ class SCANConfig:
     dropout: float = 0.0
     margin: float = 0.2
     mean_negatives: float = 0.0
+    vocabulary: int = 0
 
     @classmethod
     def small(cls) -> SCANConfig:
@@ -76,13 +81,17 @@ class SCAN(Method):
     def __init__(self, config: SCANConfig, dims: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(config, dims)
         self.config: SCANConfig = config
-        self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in self.reads})
-        self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], config.width) for view in self.reads})
+        frozen = ("image",) if config.vocabulary else self.reads
+        self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
+        self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], config.width) for view in frozen})
+        self.words = WordGRU(config.vocabulary, EMBEDDING, config.width) if config.vocabulary else None
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
-        """Learn mean and spread of the tokens."""
-        for view in self.reads:
-            self.standardise[view].learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+        """Learn mean and spread of the tokens, and the vocabulary if there is one."""
+        for view, standardise in self.standardise.items():
+            standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+        if self.words is not None:
+            self.words.vocabulary.learn(captions)
 
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
         """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
@@ -109,6 +118,8 @@ class SCAN(Method):
         return {"hinge": hinge(self.score((image,), (text,)), batch.positives(), margin, hardest)}
 
     def _tokens(self, view: Encoded) -> Float[Tensor, "B L E"]:
+        if self.words is not None and view.modality == "text":
+            return F.normalize(self.words(view.tokens, view.mask)[0], dim=-1)
         tokens = self.standardise[view.modality](view.tokens)
         if self.training and self.config.dropout:  # the same channels of all tokens of an item
             tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)

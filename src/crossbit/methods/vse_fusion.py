@@ -37,6 +37,7 @@ from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import NEVER, hinge, inverse_temperature, ramp, soft_margin
 from crossbit.nn.pooling import GPO
 from crossbit.nn.standardise import Standardise
@@ -69,6 +70,8 @@ class VSEFusionConfig:
         fusion_layers: of the fusion encoder.
         fusion_heads: of its attention.
         cosine_share: how much of the cosine `score` adds to the probability of a match.
+        vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU; it needs
+            the encoder `words`. 0 reads the features of a frozen text encoder.
     """
 
     width: int = 1024
@@ -90,6 +93,7 @@ class VSEFusionConfig:
     fusion_layers: int = 2
     fusion_heads: int = 8
     cosine_share: float = 0.5
+    vocabulary: int = 0
 
     @classmethod
     def small(cls) -> VSEFusionConfig:
@@ -132,6 +136,21 @@ class _Tower(nn.Module):
         return local, F.normalize(self.gpo(local, mask), dim=-1)
 
 
+class _WordTower(nn.Module):
+    """h and g of texts whose words are learned along."""
+
+    def __init__(self, config: VSEFusionConfig) -> None:
+        super().__init__()
+        self.words = WordGRU(config.vocabulary, EMBEDDING, config.width)
+        self.gpo = GPO()
+
+    def forward(
+        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
+    ) -> tuple[Float[Tensor, "B L E"], Float[Tensor, "B E"]]:
+        local: Tensor = self.words(tokens, mask)[0]
+        return local, F.normalize(self.gpo(local, mask), dim=-1)
+
+
 class VSEFusion(Method):
     """One model, two uses; abilities: embeds, scores, aligns."""
 
@@ -145,7 +164,8 @@ class VSEFusion(Method):
     def __init__(self, config: VSEFusionConfig, dims: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(config, dims)
         self.config: VSEFusionConfig = config
-        self.towers = nn.ModuleDict({v: _Tower(dims[v][0], config, v == "image") for v in self.reads})
+        self.towers = nn.ModuleDict({"image": _Tower(dims["image"][0], config, True)})
+        self.towers["text"] = _WordTower(config) if config.vocabulary else _Tower(dims["text"][0], config, False)
         uses = [use for use in ("itc", "ims", "lmi") if getattr(config, f"{use}_weight")]
         self.heads = nn.ModuleDict(
             {f"{use}_{view}": nn.Linear(config.width, config.projection) for use in uses for view in self.reads}
@@ -182,8 +202,11 @@ class VSEFusion(Method):
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, start the momentum copies, and keep the queue shorter than the data."""
-        for view in self.reads:
-            self.towers[view].standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator, union-attr]
+        for view, tower in self.towers.items():
+            if isinstance(tower, _WordTower):
+                tower.words.vocabulary.learn(captions)
+            else:
+                tower.standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator, union-attr]
         for name, module in self.old.items():
             module.load_state_dict(self._young(name).state_dict())
         self.queue_room.fill_(max(1, min(self.config.queue, len(captions) // 4)))

@@ -8,7 +8,8 @@
 
 From the paper: the generalised pooling operator with one instance a modality, the residual MLP on regions, size augmentation
 (regions and words are left out at random, so that the pooling sees many lengths), the hinge and its warm-up.
-Our reconstruction: frozen word features in place of a BERT that is trained along, standardised inputs, and a switch to InfoNCE.
+Our reconstruction: frozen word features in place of a BERT that is trained along (or a vocabulary and a Bi-GRU, their other
+text side), standardised inputs, and a switch to InfoNCE.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
 from crossbit.nn.pooling import GPO
 from crossbit.nn.standardise import Standardise
@@ -43,6 +45,8 @@ class VSEInfinityConfig:
         margin: of the hinge.
         mean_negatives: share of training that uses the mean of the negatives before the hardest.
         loss: "hinge" as in the paper, or "infonce".
+        vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
+            paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
 
     width: int = 1024
@@ -52,6 +56,7 @@ class VSEInfinityConfig:
     margin: float = 0.2
     mean_negatives: float = 0.04
     loss: Literal["hinge", "infonce"] = "hinge"
+    vocabulary: int = 0
 
     @classmethod
     def small(cls) -> VSEInfinityConfig:
@@ -69,8 +74,10 @@ class VSEInfinity(Method):
         super().__init__(config, dims)
         self.config: VSEInfinityConfig = config
         width = config.width
-        self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in self.reads})
-        self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in self.reads})
+        frozen = ("image",) if config.vocabulary else self.reads
+        self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
+        self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in frozen})
+        self.words = WordGRU(config.vocabulary, EMBEDDING, width) if config.vocabulary else None
         self.gpo = nn.ModuleDict({view: GPO() for view in self.reads})
         self.residual = nn.Sequential()
         if config.hidden:
@@ -80,9 +87,11 @@ class VSEInfinity(Method):
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
-        """Learn mean and spread of the tokens."""
-        for view in self.reads:
-            self.standardise[view].learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+        """Learn mean and spread of the tokens, and the vocabulary if there is one."""
+        for view, standardise in self.standardise.items():
+            standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+        if self.words is not None:
+            self.words.vocabulary.learn(captions)
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give unit vectors of pictures or of sentences."""
@@ -104,6 +113,9 @@ class VSEInfinity(Method):
         return {"hinge": hinge(similarity, positives, margin, moment.progress >= self.config.mean_negatives)}
 
     def _local(self, view: Encoded) -> Float[Tensor, "B L E"]:
+        if self.words is not None and view.modality == "text":
+            states: Tensor = self.words(view.tokens, view.mask)[0]
+            return states
         tokens = self.standardise[view.modality](view.tokens)
         if self.training and self.config.dropout:  # the same channels of all tokens of an item
             tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)

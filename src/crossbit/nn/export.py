@@ -63,11 +63,19 @@ def export(
 
 
 def export_head(
-    method: nn.Module, view: str, dims: tuple[int, int], tokens: int, embeds: bool, hashes: bool, path: Path
+    method: nn.Module,
+    view: str,
+    dims: tuple[int, int],
+    tokens: int,
+    embeds: bool,
+    hashes: bool,
+    path: Path,
+    grid: bool | None = None,
 ) -> None:
     """Export what a method does to one view's features: "embedding" and "relaxed" from "tokens", "mask" and "pooled".
 
-    The number of tokens is free for texts and fixed for pictures, whose grid a method may read as rows and columns.
+    The number of tokens is free for texts and regions, and fixed where `grid` says that a method may read rows and columns; by
+    default for pictures.
     """
     rows = 3
     inputs = {
@@ -82,6 +90,6 @@ def export_head(
         found = (method.embed(encoded) if embeds else None, method.relax(encoded) if hashes else None)  # type: ignore[operator]
         return tuple(value for value in found if value is not None)
 
-    free = {0: "B"} if view == "image" else {0: "B", 1: "L"}
+    free = {0: "B"} if (view == "image" if grid is None else grid) else {0: "B", 1: "L"}
     axes = {"tokens": free, "mask": free, "pooled": {0: "B"}, **{name: {0: "B"} for name in outputs}}
     export(method, run, inputs, outputs, path, axes)

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from crossbit.nn.vocabulary import Vocabulary
 
+EMBEDDING = 300
+"""Numbers of a word's embedding, as in the papers."""
+
 
 class BiGRU(nn.Module):
     """Reads tokens from both ends; what a state says does not depend on padding."""

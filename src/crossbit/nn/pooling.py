@@ -50,7 +50,7 @@ class GPO(nn.Module):
         filled = filled.masked_fill(~torch.isfinite(filled), 0.0)
         return (filled * weights.unsqueeze(-1)).sum(1)
 
-    def _weights(self, lengths: Tensor, longest: int) -> Float[Tensor, "B L"]:
+    def _weights(self, lengths: Tensor, longest: int | Tensor) -> Float[Tensor, "B L"]:
         rank = torch.arange(longest, device=lengths.device, dtype=torch.float32)
         half = torch.arange(0, self.width, 2, device=lengths.device, dtype=torch.float32)
         angle = rank[:, None] * torch.exp(-half * (math.log(10_000.0) / self.width))

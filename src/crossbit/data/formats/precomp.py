@@ -147,8 +147,8 @@ def array_of(path: Path) -> NDArray[Any]:
     return array
 
 
-def rows(manifest: Manifest, items: Iterable[Item]) -> NDArray[np.float32]:
-    """Give the precomputed features of items, (items, regions, width) or (items, width), in their order.
+def mapped(manifest: Manifest, items: Iterable[Item]) -> list[NDArray[Any]]:
+    """Give the precomputed features of items as rows of memory maps, (regions, width) or (width,), in their order.
 
     Raises:
         ManifestError: an item has no `row` in its metadata, or the array has fewer rows.
@@ -166,8 +166,13 @@ def rows(manifest: Manifest, items: Iterable[Item]) -> NDArray[np.float32]:
             opened[item.path] = array_of(manifest.file(item))
         if not 0 <= row < len(opened[item.path]):
             raise ManifestError(f"{manifest.name}: item {item.id!r} is row {row} of {item.path}, which has fewer")
-        found.append(np.asarray(opened[item.path][row], dtype=np.float32))
-    return np.stack(found)
+        found.append(opened[item.path][row])
+    return found
+
+
+def rows(manifest: Manifest, items: Iterable[Item]) -> NDArray[np.float32]:
+    """Give the same as one float32 array, (items, regions, width) or (items, width)."""
+    return np.stack([np.asarray(row, dtype=np.float32) for row in mapped(manifest, items)])
 
 
 def write(
