@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from crossbit.cli.locate import find_collection
 from crossbit.cli.show import counted, json_out, printable, size, table_out
 from crossbit.errors import NothingFound
+
+if TYPE_CHECKING:
+    from crossbit.search.calibrate import Calibration
 
 app = typer.Typer(no_args_is_help=True, help="Look at a collection, check it, tidy it, take pictures out of it.")
 
@@ -23,9 +27,9 @@ def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
     from crossbit.search.engines.choice import Choice
 
     with Collection.open(find_collection(collection)) as opened:
-        stats = opened.stats()
+        stats, calibration = opened.stats(), opened.calibration
     if json:
-        json_out(stats.to_dict())
+        json_out({**stats.to_dict(), "calibration": None if calibration is None else calibration.to_dict()})
         return
     kinds = [f"embeddings of {stats.dim} numbers in {stats.vectors}"] * bool(stats.dim)
     kinds += [f"codes of {stats.bits} bits"] * bool(stats.bits)
@@ -35,12 +39,39 @@ def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
         ("model", f"{stats.model} ({stats.fingerprint})"),
         ("holds", f"{counted(stats.items, 'picture')}, {counted(stats.captions, 'caption')}; {', '.join(kinds)}"),
         *([("codes by", str(Choice(**stats.engine)))] if stats.engine else []),
+        *([("probability", _worth(calibration))] if calibration is not None else []),
         ("quarantined", counted(stats.quarantined, "file")),
         ("size", f"{size(sum(stats.bytes.values()))}, {counted(stats.dead, 'dead entry', 'dead entries')}"),
         ("filter by", ", ".join(f"{name} ({' or '.join(types)})" for name, types in stats.fields.items())),
     ]
     for name, value in rows:
         typer.echo(f"{name + ':':<16}{value}")
+
+
+@app.command()
+def calibrate(
+    collection: Path = _WHICH,
+    queries: int = typer.Option(
+        500, "--queries", min=20, metavar="N", help="Captions to ask; all where there are fewer."
+    ),
+    seed: int = typer.Option(0, "--seed", metavar="N", help="Of the draw of captions."),
+    json: bool = _JSON,
+) -> None:
+    """Learn from the captions how likely an answer is right: `search` then tells, and `--min-probability` can refuse all."""
+    from crossbit.search.collection import Collection
+
+    with Collection.open(find_collection(collection)) as opened:
+        found = opened.calibrate(queries=queries, seed=seed)
+    if json:
+        json_out(found.to_dict())
+    else:
+        typer.echo(_worth(found))
+
+
+def _worth(found: Calibration) -> str:
+    kept, refused = f"{found.kept:.0%} of the right answers have 50 % or more", f"{found.refused:.0%} of the questions"
+    asked = f"from {counted(found.queries, 'caption')}; of captions not seen: {100 * found.error:.1f} points off"
+    return f"{asked}, {kept}, {refused} without an answer have none that has"
 
 
 @app.command()

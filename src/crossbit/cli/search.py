@@ -38,6 +38,14 @@ def search(
     threshold: float = typer.Option(
         None, "--threshold", "-t", metavar="X", help="Leave out answers with a lower score."
     ),
+    min_probability: float = typer.Option(
+        None,
+        "--min-probability",
+        min=0.0,
+        max=1.0,
+        metavar="P",
+        help="Leave out answers that are less likely right, after `crossbit collection calibrate`.",
+    ),
     candidates: int = typer.Option(
         None, "--candidates", metavar="N", help="How many make the short list before rescoring or re-ranking."
     ),
@@ -86,6 +94,7 @@ def search(
             on_long_text=on_long_text,
             rerank=by,
             budget_ms=None if budget is None else milliseconds(budget),
+            min_probability=min_probability,
         )
         explanations = explained(by or opened.model, text, hits) if explain is not None and hits else []
         head: dict[str, Any] = {
@@ -107,10 +116,10 @@ def search(
         paths_out((hit.path for hit in hits), null=null)
     elif hits:
         say(about)
-        rows = [(hit.rank, f"{hit.score:.3f}", printable(_short(hit.path)), hit.why) for hit in hits]
-        table_out(("rank", "score", "path", "why"), rows, right=(0, 1))
+        _table(hits)
     if not hits:
-        raise NothingFound(f"nothing found for {asked!r}", _why_nothing(total, where, threshold))
+        what = "nothing found" if min_probability is None else "no good match"
+        raise NothingFound(f"{what} for {asked!r}", _why_nothing(total, where, threshold, min_probability))
     if explain is not None:
         write_explained(explain, text, hits, maps)
     if html is not None or open_page:
@@ -120,6 +129,18 @@ def search(
         say(f"page: {printable(page)}")
         if open_page and not webbrowser.open(page.absolute().as_uri()):
             say("no browser could be opened; open the page by hand")
+
+
+def _table(hits: Sequence[Hit]) -> None:
+    """Print hits, with their probability where they have one."""
+    rows = [(hit.rank, f"{hit.score:.3f}", printable(_short(hit.path)), hit.why) for hit in hits]
+    if any(hit.probability is None for hit in hits):
+        table_out(("rank", "score", "path", "why"), rows, right=(0, 1))
+        return
+    told = [
+        (rank, score, f"{hit.probability:.0%}", *rest) for hit, (rank, score, *rest) in zip(hits, rows, strict=True)
+    ]
+    table_out(("rank", "score", "likely", "path", "why"), told, right=(0, 1, 2))
 
 
 def milliseconds(text: str) -> float:
@@ -173,8 +194,9 @@ def _short(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _why_nothing(total: int, where: str | None, threshold: float | None) -> str:
+def _why_nothing(total: int, where: str | None, threshold: float | None, least: float | None) -> str:
     if not total:
         return "the collection is empty; `crossbit index FOLDER` fills it"
-    causes = [name for name, value in (("--where", where), ("--threshold", threshold)) if value is not None]
+    options = (("--where", where), ("--threshold", threshold), ("--min-probability", least))
+    causes = [name for name, value in options if value is not None]
     return f"leave {' or '.join(causes)} away to see what there is" if causes else ""
