@@ -97,7 +97,7 @@ def fit(
     config = cls.Config.small() if method_config is None else method_config  # type: ignore[attr-defined]
     training = training or settings_for(key)
     encoders = dict(encoders or default_encoders(key, manifest))
-    if holds_arrays(manifest) and getattr(config, "grid", 0):
+    if holds_arrays(manifest) and getattr(config, "grid", False):
         config = replace(config, grid=0)  # regions are no grid, whatever their number
     learned = manifest if noise is None else apply(noise, manifest)
     pairs = pairs_of(learned.select("train", languages), encoders, progress=progress)
@@ -151,9 +151,9 @@ def fit(
 
 def _with_tasks(pairs: Pairs, cls: Any, config: Any) -> Pairs:
     """Add what the method's auxiliary tasks need: another caption of each picture, labels from the words of its captions."""
-    if "positive" in cls.may_read and getattr(config, "text_weight", 1.0):
+    if "positive" in cls.may_read and getattr(config, "text_weight", True):
         pairs = replace(pairs, positives=True)
-    if getattr(config, "label_words", 0) and getattr(config, "label_weight", 1.0):
+    if getattr(config, "label_words", 0) and getattr(config, "label_weight", True):
         pairs = pairs.with_word_labels(config.label_words)
     return pairs
 

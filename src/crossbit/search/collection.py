@@ -274,7 +274,7 @@ class Collection(Opened):
         lost = complete(kept, pictures, lambda paths: self.model.features("image", paths), progress)
         for path, reason in lost:
             log.warning("%s: no tokens are kept of it: %s", path, reason)
-        return kept.bytes
+        return kept.size
 
     def sync(
         self,

@@ -95,8 +95,8 @@ class KeptTokens:
         return _name(sha256) in self._places
 
     @property
-    def bytes(self) -> int:
-        """Give the size on the disk."""
+    def size(self) -> int:
+        """Give the bytes on the disk."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def read(self, sha256: bytes) -> Features | None:
