@@ -44,7 +44,7 @@ def how_to_go_on(verb: str | None) -> str:
     """Say after Ctrl-C what is kept and how to continue."""
     if verb == "train":
         return "the last whole epoch is kept; the same command with `--resume` goes on"
-    if verb in ("index", "demo", "bench", "data"):
+    if verb in ("index", "demo", "bench", "data", "collection", "embed"):
         return "what was finished is kept; the same command goes on"
     return "nothing was changed"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from crossbit.cli.following import follow
 from crossbit.cli.show import counted, json_out, printable, say, size
 from crossbit.errors import CollectionError, NothingFound, UsageError
 
@@ -49,7 +50,10 @@ def index(
     max_pixels: int = typer.Option(
         200_000_000, "--max-pixels", min=1, metavar="N", help="Larger pictures are refused."
     ),
-    json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+    watch: bool = typer.Option(False, "--watch", help="Stay and follow the folder until Ctrl-C."),
+    every: float = typer.Option(2.0, "--every", min=0.1, metavar="SECONDS", help="How often `--watch` looks."),
+    wait: float = typer.Option(0.0, "--wait", min=0, metavar="SECONDS", help="Wait so long for another writer."),
+    json: bool = typer.Option(False, "--json", help="Print the summary as JSON; with --watch, one line a change."),
 ) -> None:
     """Index a folder of pictures; a second run touches only what is new, changed, renamed or gone."""
     if not folder.is_dir():
@@ -59,6 +63,10 @@ def index(
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
         if keep_tokens is not None:
             opened.keep_tokens(keep_tokens, progress=True)
+        opened.wait = wait
+        if watch:
+            follow(opened, folder, json, every=every, batch_size=batch_size, max_pixels=max_pixels)
+            return
         report = opened.sync(folder, batch_size=batch_size, max_pixels=max_pixels, retry=retry)
         if json:
             json_out({"collection": opened.folder, "model": opened.model.name, **report.to_dict()})
