@@ -67,6 +67,9 @@ def search(
         metavar="error|truncate|chunk",
         help="What to do with a query that is longer than the model reads.",
     ),
+    at: str = typer.Option(
+        None, "--at", metavar="VERSION", help="Search the past: a snapshot, a number of `versions`, a date or a time."
+    ),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
     paths: bool = typer.Option(False, "--paths", help="Print only paths, one a line, for pipes."),
     null: bool = typer.Option(False, "-0", "--null", help="Like --paths, each ended by NUL, as `xargs -0` reads them."),
@@ -92,6 +95,7 @@ def search(
             threshold=threshold,
             candidates=candidates,
             on_long_text=on_long_text,
+            at=at,
             rerank=by,
             budget_ms=None if budget is None else milliseconds(budget),
             min_probability=min_probability,

@@ -180,6 +180,8 @@ class Collection(Opened):
         """
         snapshot = self.snapshot if at is None else self.at(at)
         calibration = self._calibration_for(text, rerank, min_probability)
+        if snapshot.meta.fingerprint != self.meta.fingerprint:  # it was made for today's model
+            calibration = None
         if calibration is not None:  # the margin of the best answer needs the second, whatever k and threshold are
             query = Query(text, image, embedding, 2 if k == 1 else k, where, candidates, None, on_long_text)
             hits = calibration.annotate(answer(query, snapshot, lambda: self._model_of(snapshot)))
