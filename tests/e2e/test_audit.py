@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from e2e.command import Done, crossbit, sentence
+from e2e.command import Done, crossbit, process, sentence
 
 HUES = {
     "red": (220, 30, 30),
@@ -23,6 +26,19 @@ HUES = {
 SHADES = ("", "pale ", "dark ")
 ATTACK = "</script><script>alert('x')</script> & <b>red</b>"
 OPTIONS = ("--folds", "2", "--epochs", "2")
+KILLED = """
+import os, signal
+from crossbit.training import checkpoint
+real, saved = checkpoint.save, []
+def save(*words):
+    real(*words)
+    saved.append(1)
+    if len(saved) == 3:  # the second fold has one of two epochs
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.save = save
+from crossbit.cli.main import main
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +167,17 @@ def test_an_interrupted_audit_goes_on(data: Path, first: Done, tmp_path: Path, m
     assert "another config" in sentence(other)
 
 
+def test_a_killed_audit_goes_on_within_the_fold(data: Path, first: Done, tmp_path: Path) -> None:
+    assert first.code == 0, first.err
+    killed = process("audit", data, "-o", tmp_path / "audit", *OPTIONS, program=[sys.executable, "-c", KILLED])
+    assert killed.code == -9
+    assert [path.name for path in (tmp_path / "audit" / "fold-1").glob("checkpoint-*")] == ["checkpoint-0001-000000"]
+    done = crossbit("audit", data, "-o", tmp_path / "audit", *OPTIONS)
+    assert done.code == 0, done.err
+    assert (tmp_path / "audit" / "pairs.jsonl").read_bytes() == (data.parent / "audit" / "pairs.jsonl").read_bytes()
+    assert not (tmp_path / "audit" / "fold-1").exists()
+
+
 def test_bad_input_is_named(data: Path, first: Done, tmp_path: Path) -> None:
     assert first.code == 0, first.err
     folder = data.parent / "audit"
@@ -180,3 +207,63 @@ def test_bad_input_is_named(data: Path, first: Done, tmp_path: Path) -> None:
     small = crossbit("audit", data.parent / "six.jsonl", "-o", tmp_path / "six", *OPTIONS)
     assert small.code == 3
     assert "6 pairs" in sentence(small)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Any:
+    """Open the browser of the system; tests that need it are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.browser
+def test_pairs_are_decided_by_keys_in_a_browser(data: Path, first: Done, tmp_path: Path, chromium: Any) -> None:
+    assert first.code == 0, first.err
+    folder = data.parent / "audit"
+    assert crossbit("audit", data, "-o", folder, *OPTIONS).code == 0  # the page without what other tests decided
+    page = chromium.new_page(accept_downloads=True)
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.goto((folder / "review.html").as_uri())
+    assert page.inner_text("#count") == "0 accepted, 0 rejected of 30"
+    for key in "raaajkr":  # a and r go on to the next pair, so the last key is for the fifth
+        page.keyboard.press(key)
+    assert [page.locator("article").nth(row).get_attribute("class") for row in range(6)] == [
+        "reject", "accept", "accept", "accept", "reject", " here",
+    ]  # fmt: skip
+    for key in "kr":  # the same key takes it back
+        page.keyboard.press(key)
+    page.locator("article").nth(2).locator("button[data-d=reject]").click()
+    assert page.inner_text("#count") == "2 accepted, 2 rejected of 30"
+    page.reload()
+    assert page.inner_text("#count") == "2 accepted, 2 rejected of 30"
+    with page.expect_download() as download:
+        page.click("#export")
+    exported = tmp_path / "decisions.json"
+    download.value.save_as(exported)
+    assert download.value.suggested_filename == "decisions.json"
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    page.close()
+    assert said == []
+    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob"}
+    # and back into the audit
+    ranked = pairs_of(folder)
+    entries = json.loads(exported.read_text(encoding="utf-8"))["decisions"]
+    assert [(e["item"], e["decision"]) for e in entries] == [
+        (ranked[row]["item"], decision) for row, decision in enumerate(("reject", "accept", "reject", "accept"))
+    ]
+    clean = data.parent / "reviewed.jsonl"
+    done = crossbit("audit", data, "-o", folder, *OPTIONS, "--import", exported, "--write-clean", clean)
+    assert done.code == 0, done.err
+    kept = {json.loads(line)["id"] for line in clean.read_text(encoding="utf-8").splitlines()}
+    assert kept == {p["item"] for p in ranked} - {ranked[0]["item"], ranked[2]["item"]}
+    (folder / "decisions.json").unlink()
