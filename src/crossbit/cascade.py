@@ -134,7 +134,7 @@ def rerank(ranking: Ranking, scorer: Scorer, *, keep: int, budget_ms: float | No
         candidates = row[row >= 0]
         given = _score(query, candidates, scorer, budget_ms)
         scored, rest = candidates[: len(given)], candidates[len(given) :]
-        order = np.lexsort((scored, -given))
+        order = _order(scored, given, width)
         best = np.concatenate([scored[order], rest])[:width]
         ids[query, : len(best)] = best
         scores[query, : min(len(given), width)] = given[order][:width]
@@ -158,6 +158,16 @@ def rescore(
         return scores
 
     return rerank(ranking, dot, keep=keep)
+
+
+def _order(ids: np.ndarray, scores: np.ndarray, keep: int) -> Int64[np.ndarray, " k"]:
+    """Give the places of the best, best first, equal scores by ascending id: at least `keep` of them, if there are as many."""
+    places = np.arange(len(ids))
+    if len(ids) > 4 * keep:
+        least = np.partition(scores, len(scores) - keep)[len(scores) - keep]
+        places = np.flatnonzero(scores >= least)
+    order: np.ndarray = places[np.lexsort((ids[places], -scores[places]))]
+    return order
 
 
 def _score(query: int, candidates: np.ndarray, scorer: Scorer, budget_ms: float | None) -> Float32[np.ndarray, " k"]:

@@ -55,6 +55,9 @@ class HammingEngine(ScanEngine):
             may = block.among(None if masks is None else masks[number])
             near, distances = self.near(block, queries, min(k, len(block.ids)), may)
             scores = self._scores(distances)
+            if len(self._blocks) == 1:  # in order already: rows ascend with their ids
+                found = np.where(near < 0, -1, block.ids[near])
+                return padded([(s[f >= 0], f[f >= 0]) for s, f in zip(scores, found, strict=True)], k)
             for query, (before, who) in enumerate(best):
                 found = near[query] >= 0
                 ids = block.ids[near[query][found]]

@@ -31,9 +31,16 @@ class Block:
 
     def places(self, ids: Int64[np.ndarray, " M"]) -> tuple[Int64[np.ndarray, " F"], Int64[np.ndarray, " F"]]:
         """Say which of `ids` live here: their places in `ids`, and in this block."""
-        at = np.searchsorted(self.ids, ids)
-        at[at == len(self.ids)] = 0
-        here = self.ids[at] == ids if len(self.ids) else np.zeros(len(ids), dtype=bool)
+        if not len(self.ids) or not len(ids):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        if self.ids[-1] - self.ids[0] == len(self.ids) - 1:  # ascending without a gap
+            at = ids - self.ids[0]
+        else:  # neighbours are found in the cache
+            order = np.argsort(ids, kind="stable")
+            at = np.empty(len(ids), np.int64)
+            at[order] = np.searchsorted(self.ids, ids[order])
+        at[(at < 0) | (at >= len(self.ids))] = 0
+        here = self.ids[at] == ids
         if self.alive is not None:
             here &= self.alive[at]
         return np.flatnonzero(here), at[here]
