@@ -56,7 +56,7 @@ class GPO(nn.Module):
         angle = rank[:, None] * torch.exp(-half * (math.log(10_000.0) / self.width))
         code = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)  # (L, width)
         packed = nn.utils.rnn.pack_padded_sequence(
-            code.expand(len(lengths), -1, -1), lengths.cpu(), batch_first=True, enforce_sorted=False
+            code.expand(lengths.shape[0], -1, -1), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
         states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=longest)
         both = (states[..., : self.width] + states[..., self.width :]) / 2
