@@ -300,7 +300,7 @@ def bench_claims(
     """
     from crossbit.evaluation.claims import write_claims
 
-    others = ("base", "cmhr_drn", "rcar", "vit2cmh")
+    others = ("base", "cmhr_drn", "mvsen", "rcar", "vit2cmh", "vse_fusion")
     if system not in CLAIMS and system not in others:
         raise ConfigError(f"no claims of {system!r}, there are {sorted([*CLAIMS, *others])}")
     if not seeds:
@@ -317,6 +317,11 @@ def bench_claims(
         from crossbit.cli.rcar_claims import bench_rcar
 
         return bench_rcar(RcarBench(runs, results, command), seeds, results / "claims")
+    if system in ("mvsen", "vse_fusion"):
+        from crossbit.cli.fine_bench import FineBench
+        from crossbit.cli.fine_claims import bench_fine
+
+        return bench_fine(FineBench(runs, results, command), system, seeds, results / "claims")
     if system == "cmhr_drn":
         from crossbit.cli.hashing_claims import CMHR_DRN, Measured, cmhr_drn_on_labels
 

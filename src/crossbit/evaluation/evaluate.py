@@ -12,7 +12,7 @@ from crossbit.data.arrays import features_of, media_of
 from crossbit.data.manifest import Manifest
 from crossbit.data.sets import open_set
 from crossbit.errors import AbilityError
-from crossbit.evaluation.measure import Measured, measure
+from crossbit.evaluation.measure import Measured, Scores, measure
 from crossbit.evaluation.protocols import Plan, protocol_of
 from crossbit.evaluation.protocols import Protocol as Rules
 from crossbit.evaluation.result import Result, this_command
@@ -25,7 +25,7 @@ Encode = Callable[[str, Sequence[Any]], Any]
 """Called with "image" and paths or "text" and strings, gives rows with `.embedding` and `.code`."""
 
 
-Score = Callable[[Sequence[Any], Sequence[str]], np.ndarray]
+Score = Callable[[Sequence[Any], Sequence[str]], Scores]
 """Called with paths (or arrays of regions) and texts, gives the joint score of every picture with every text."""
 
 
@@ -109,7 +109,8 @@ def evaluate(
     plan = protocol_of(protocol).plan(manifest, split, languages)
     if by == "score":
         scores = (score or joint(model, batch_size, progress))(media_of(manifest, plan.items), plan.texts)
-        measured = measure(plan.cases, scores, scores, plan.protocol, scores=scores)
+        none = np.empty(0, np.float32)
+        measured = measure(plan.cases, none, none, plan.protocol, scores=scores)
         return _result(model, manifest, plan, measured, split, by, system, seeds, True, command)
     if cache and encode is None:
         encode = through_cache(model, batch_size, progress)

@@ -48,6 +48,10 @@ Curves = dict[str, list[float]]
 the means of what lies within each Hamming radius. Precision and recall in percent."""
 
 
+Scores = np.ndarray | tuple[np.ndarray, np.ndarray]
+"""A joint score for every image (row) and text (column); or one table for images that ask and one for texts that ask."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """Hold what each query of one language and direction got: enough to test two methods against each other.
@@ -153,7 +157,7 @@ def measure(
     protocol: Protocol,
     bits: int | None = None,
     asking: tuple[np.ndarray, np.ndarray] | None = None,
-    scores: np.ndarray | None = None,
+    scores: Scores | None = None,
 ) -> Measured:
     """Measure all cases of a plan.
 
@@ -164,7 +168,8 @@ def measure(
         protocol: gives family and the rule for queries without an answer.
         bits: of a code.
         asking: other rows of the same images and texts, used where they ask and not where they are searched.
-        scores: of every image with every text, in place of what a comparison of rows gives.
+        scores: of every image with every text, in place of what a comparison of rows gives; two tables where images and texts
+            ask by different ones, as after re-ranking.
     """
     metrics: dict[str, dict[str, list[Metrics]]] = {}
     answers: dict[str, dict[str, list[Answers]]] = {}
@@ -208,8 +213,9 @@ def _standings(case: Case, images: np.ndarray, texts: np.ndarray) -> tuple[Stand
     )
 
 
-def _scored(case: Case, scores: np.ndarray) -> tuple[Standings, Standings]:
+def _scored(case: Case, scores: Scores) -> tuple[Standings, Standings]:
     """Give the standings by joint scores, a block of queries after the other."""
+    forth, back = scores if isinstance(scores, tuple) else (scores, scores)
 
     def blocks(table: np.ndarray, asking: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray]:
         step = max(1, _BLOCK_SCORES // max(1, len(gallery)))
@@ -217,8 +223,8 @@ def _scored(case: Case, scores: np.ndarray) -> tuple[Standings, Standings]:
             yield table[np.ix_(asking[start : start + step], gallery)]
 
     return (
-        standings(lambda: blocks(scores, case.images, case.text_gallery), case.image_to_text),
-        standings(lambda: blocks(scores.T, case.texts, case.image_gallery), case.text_to_image),
+        standings(lambda: blocks(forth, case.images, case.text_gallery), case.image_to_text),
+        standings(lambda: blocks(back.T, case.texts, case.image_gallery), case.text_to_image),
     )
 
 
