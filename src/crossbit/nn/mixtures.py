@@ -82,8 +82,9 @@ class Mixture:
     def log_densities(self, x: Values) -> Float[np.ndarray, "2 N"]:
         """Give the log of weight times density of both components."""
         density = _beta if self.kind == "beta" else _gaussian
-        logs: np.ndarray = np.stack(density(_Known.of(_inside(x)), self.first, self.second))
-        return logs + np.log(self.weights)[:, None]
+        known = np.stack(density(_Known.of(_inside(x)), self.first, self.second))
+        logs: np.ndarray = known + np.log(self.weights)[:, None]
+        return logs
 
     def posterior(self, x: Values, monotone: bool = True) -> Values:
         """Give the probability that each value comes from the noise.
@@ -208,8 +209,9 @@ def _expected(
 
 
 def _shares(belong: Float[np.ndarray, "2 N"]) -> Pair:
-    shares: Pair = np.clip(belong.mean(1), _WEIGHT, 1 - _WEIGHT)
-    return shares / shares.sum()
+    clipped = np.clip(belong.mean(1), _WEIGHT, 1 - _WEIGHT)
+    shares: Pair = clipped / clipped.sum()
+    return shares
 
 
 def _alone(values: _Known, density: Density, moments: Callable[[Pair, Pair], tuple[Pair, Pair]]) -> float:
