@@ -130,6 +130,9 @@ def read(codes: UInt8[np.ndarray, "N W"], threads: int = 1) -> None:
     found = built()
     if codes.shape[1] % 8 or not codes.flags.c_contiguous:
         raise EngineError(f"read: codes of {codes.shape[1]} bytes, expected rows of whole 64-bit words in one piece")
+    if threads < 2:
+        found.read(codes, 0, codes.size // 8)
+        return
     edges = np.linspace(0, codes.size // 8, threads + 1).astype(np.int64).tolist()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(found.read, [codes] * threads, edges[:-1], edges[1:]))

@@ -316,6 +316,7 @@ class Lines:
     y: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     scale: Literal["linear", "log"] = "linear"
+    y_scale: Literal["linear", "log"] = "linear"
 
 
 def lines_of(results: Sequence[Result | Path | str]) -> list[Lines]:
@@ -407,6 +408,7 @@ def plot_lines(panels: Sequence[Lines], stem: Path) -> list[Path]:
         place.set_xlabel(panel.x)
         place.set_ylabel(panel.y)
         place.grid(alpha=0.3)
+        place.set_yscale(panel.y_scale)
         if panel.scale == "log":
             ticks = sorted({value for x, _ in panel.lines.values() for value in x})
             place.set_xscale("log", base=2)
