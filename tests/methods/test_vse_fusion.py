@@ -58,6 +58,18 @@ def test_mined_negatives_are_wrong_and_mostly_hard() -> None:
     assert mined(similarity, torch.ones(3, 3, dtype=torch.bool)).tolist() == [1, 2, 0]  # none is wrong: the next
 
 
+def test_it_trains_in_half_precision() -> None:
+    made = method()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = made.train().losses(batch(), Moment())
+    sum(term.float().mean() for term in terms.values()).backward()  # type: ignore[union-attr]
+    assert all(bool(torch.isfinite(term).all()) for term in terms.values())
+    assert made.towers["image"].project.weight.grad is not None  # type: ignore[union-attr]
+    made.after_step()
+    assert made.queue_itc_text.dtype == torch.float32
+    assert int(made.queue_filled) == 4
+
+
 def test_the_queue_is_at_most_a_quarter_of_the_data_and_goes_round() -> None:
     made = method(queue=64)
     assert int(made.queue_room) == 10

@@ -269,7 +269,7 @@ class VSEFusion(Method):
             terms["lmi"] = config.lmi_weight * self._locals(pooled, local, views, positives)
         if config.itm_weight:
             terms["itm"] = config.itm_weight * self._matching(pooled, local, views, similarity, positives)
-        self._keys = {**{name: key.detach() for name, key in keys.items()}, "item": batch.item} if keys else {}
+        self._keys = {**{name: key.detach().float() for name, key in keys.items()}, "item": batch.item} if keys else {}
         return terms
 
     @torch.no_grad()
@@ -394,7 +394,7 @@ class VSEFusion(Method):
 
 def mined(similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"]) -> Tensor:
     """Draw for each row a wrong column, a more similar one more often; a row without any takes the next column."""
-    weight = (similarity / 0.07).masked_fill(positives, -math.inf).softmax(1)
+    weight = (similarity.float() / 0.07).masked_fill(positives, -math.inf).softmax(1)  # bf16 cannot be drawn from
     none = positives.all(1)
     weight[none] = torch.roll(torch.eye(len(weight), device=weight.device), 1, 1)[none]
     return torch.multinomial(weight, 1).squeeze(1)
