@@ -17,6 +17,7 @@ from typing import Any
 
 from faults.world import HOME, OPERATIONS, State, check_between, check_rows, copy, finish, must, opened, state_of
 
+_PATIENCE = 60  # seconds
 EVENTS = frozenset(
     {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree"}
 )
@@ -44,7 +45,6 @@ def prepare_process() -> None:
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())  # not the one between processes, which a killed process would leave behind
-    import lancedb  # noqa: F401
 
 
 def victim(place: str, name: str, kill_at: int, told: Any) -> None:
@@ -62,8 +62,7 @@ def victim(place: str, name: str, kill_at: int, told: Any) -> None:
 def forkserver() -> Any:
     """Give a context in which a process starts in a moment."""
     context = multiprocessing.get_context("forkserver")
-    # what LanceDB imports is imported once; LanceDB itself starts threads and cannot be forked
-    context.set_forkserver_preload(["pandas", "lance_namespace", "pyarrow.dataset", "faults.kills"])
+    context.set_forkserver_preload(["pandas", "pyarrow.dataset", "lancedb", "faults.kills"])  # imported once, for all
     return context
 
 
@@ -81,6 +80,7 @@ class Killer:
         self.name, self.operation, self.work = name, OPERATIONS[name], work
         self.chance = random.Random(f"{name} {seed}")
         self.context = forkserver()
+        self.where: Counter[str] = Counter()
         self.template = work / f"template-{name}"
         copy(template, self.template)
         self.operation.prepare(self.template)
@@ -89,7 +89,6 @@ class Killer:
         assert ended is not None, "the operation did not come to its end by itself"
         self.events, self.seconds = ended
         self.after = state_of(opened(work / "world" / HOME))
-        self.where: Counter[str] = Counter()
 
     def _round(self, kill_at: int, wait: float | None) -> tuple[int, float] | None:
         """Run the operation on a fresh copy; None when it was killed."""
@@ -100,12 +99,17 @@ class Killer:
         process = self.context.Process(target=victim, args=(str(world), self.name, kill_at, told), daemon=True)
         process.start()
         told.close()
-        assert listen.poll(120)
+        assert listen.poll(_PATIENCE)
         assert listen.recv() == "ready"
         if wait is not None:
             time.sleep(wait)
             process.kill()
-        process.join(120)
+        process.join(_PATIENCE)
+        if process.exitcode is None:  # LanceDB says of itself that it may stop after a fork
+            process.kill()
+            process.join()
+            self.where["stopped by itself, not counted"] += 1
+            return self._round(kill_at, wait)
         try:
             ended: tuple[int, float] | None = listen.recv() if listen.poll(0) else None
         except EOFError:

@@ -19,8 +19,10 @@ from crossbit.search.calibrate import FILE, Calibration, fit
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
+from crossbit.search.exchange import Source, export, read
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
+from crossbit.search.importing import stand_in, take_in
 from crossbit.search.ingest import Ingest, Settings
 from crossbit.search.migrate import cancel, migrate
 from crossbit.search.opened import Opened
@@ -518,6 +520,51 @@ class Collection(Opened):
             return Collection(place, model).model
 
         return repair(place, encoder, Settings(batch_size, progress=progress), wait=wait, give_up=give_up)
+
+    @classmethod
+    def import_from(
+        cls,
+        source: str | Path | Source,
+        folder: str | Path,
+        *,
+        model: Any = None,
+        name: str = "",
+        vectors: Precision = "float16",
+        wait: float = 0.0,
+    ) -> Self:
+        """Make a collection of rows that were made elsewhere, or put them into one that is there.
+
+        Args:
+            source: a file or folder in one of `exchange.FORMATS`, or what `exchange.read` gave.
+            folder: where the collection lies, or is to lie.
+            model: what made the rows, or its name or folder; it encodes queries then. None takes what the source tells.
+            name: what to call the model when neither is known; such a collection is searched by embedding.
+            vectors: how a new collection holds embeddings.
+            wait: seconds to wait for another writer.
+
+        Raises:
+            CollectionError: the source is damaged or of no known format, or its rows are not those of the model or collection.
+        """
+        found = source if isinstance(source, Source) else read(Path(source))
+        folder = Path(folder)
+        if is_collection(folder):
+            collection = cls(folder, wait=wait)
+        else:
+            made = stand_in(found, None if model is None else load_model(model), name)
+            root = found.root or None
+            collection = cls.create(folder, made, root=root, vectors=vectors)
+            collection.close()  # the stand-in gives way to the model itself
+        with writer(folder, collection.meta, wait) as committing:
+            take_in(committing, found, SyncReport())
+        return collection
+
+    def export(self, target: str | Path, kind: str, *, at: str | int | None = None) -> list[str]:
+        """Write all items with their rows in one of `exchange.FORMATS`; give notes on what that cannot hold.
+
+        Raises:
+            UsageError: there is no such format, its package is not installed, or the target exists.
+        """
+        return export(self.snapshot if at is None else self.at(at), Path(target), kind)
 
     def cancel_migration(self) -> bool:
         """Give up an unfinished move to another model, and say whether there was one."""

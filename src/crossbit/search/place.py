@@ -10,6 +10,7 @@ from typing import Any
 from crossbit.cachedir import cache_dir
 from crossbit.errors import CollectionError
 from crossbit.search.head import is_collection
+from crossbit.search.outside import PREFIX, Outside, outside_of
 
 OURS = frozenset(
     {
@@ -31,6 +32,8 @@ def load_model(model: Any) -> Any:
     """Load a model by name or folder; a model is given back as it is."""
     if not isinstance(model, (str, Path)):
         return model
+    if str(model).startswith(PREFIX):
+        return outside_of(str(model))
     from crossbit.model import Model
 
     return Model.from_pretrained(os.fspath(model))
@@ -38,6 +41,8 @@ def load_model(model: Any) -> Any:
 
 def reference_of(model: Any) -> str:
     """Say what loads a model again: a name, or an absolute folder."""
+    if isinstance(model, Outside):
+        return model.reference
     if not isinstance(model, (str, Path)):
         folder = getattr(model, "folder", None)
         # a folder in the cache is made from the name, and made again when the cache is emptied
