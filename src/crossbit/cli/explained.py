@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossbit.cli.show import printable, say
 from crossbit.errors import UsageError
+from crossbit.words import FUNCTION_WORDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,10 +33,16 @@ def explained(model: Any, text: str | None, hits: Sequence[Hit]) -> list[Explana
 
 
 def maps_of(hits: Sequence[Hit], explanations: Sequence[Explanation]) -> list[list[tuple[str, np.ndarray]]]:
-    """Draw the heat map of every word of every answer."""
+    """Draw the heat map of every word of every answer; words that say nothing of a picture only where there are no others."""
     from crossbit.search.explain import draw
 
-    return [draw(hit.path, found, EDGE) for hit, found in zip(hits, explanations, strict=True)]
+    drawn = [draw(hit.path, found, EDGE) for hit, found in zip(hits, explanations, strict=True)]
+    return [[(word, picture) for word, picture in maps if _tells(word)] or maps for maps in drawn]
+
+
+def _tells(word: str) -> bool:
+    bare = word.strip(".,:;!?\"'()").lower()
+    return bare not in FUNCTION_WORDS and not (bare.isascii() and len(bare) < 3)
 
 
 def write_explained(

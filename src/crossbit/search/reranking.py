@@ -127,7 +127,9 @@ def rerank_hits(
     scorer = _scorer(model, query, source)
     ids = np.arange(len(hits), dtype=np.int64)[None]
     before = np.array([[hit.score for hit in hits]], np.float32)
-    found = rerank(Ranking(ids, before), scorer, keep=max(1, len(hits)), budget_ms=budget_ms)
+    found = rerank(
+        Ranking(ids, before), scorer, keep=max(1, len(hits)), budget_ms=None if budget_ms is None else float(budget_ms)
+    )
     total = 1000 * (time.perf_counter() - began)
     order = [(int(at), float(score)) for at, score in zip(found.ids[0], found.scores[0], strict=True) if at >= 0]
     scored = source.asked
