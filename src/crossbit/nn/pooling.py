@@ -45,10 +45,12 @@ class GPO(nn.Module):
         else:  # weights depend on the length alone, and a batch has few different ones
             different, place = lengths.unique(return_inverse=True)
             weights = self._weights(different, tokens.shape[1])[place]
-        # padding sorts to the end, where its weight is 0, and is then set to 0 since 0 * -inf is NaN
-        filled = tokens.masked_fill(~mask.unsqueeze(-1), -math.inf).sort(1, descending=True).values
-        filled = filled.masked_fill(~torch.isfinite(filled), 0.0)
-        return (filled * weights.unsqueeze(-1)).sum(1)
+        # padding sorts to the end, where its weight is 0, and is then set to 0 since 0 * -inf is NaN; channels lie in rows,
+        # since sorting down columns takes twice as long
+        filled = tokens.masked_fill(~mask.unsqueeze(-1), -math.inf).transpose(1, 2).contiguous()  # (B, D, L)
+        ranked = filled.sort(2, descending=True).values
+        ranked = ranked.masked_fill(~torch.isfinite(ranked), 0.0)
+        return (ranked * weights.unsqueeze(1)).sum(2)
 
     def _weights(self, lengths: Tensor, longest: int | Tensor) -> Float[Tensor, "B L"]:
         rank = torch.arange(longest, device=lengths.device, dtype=torch.float32)
