@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cli.test_hashing_bench import write
 from cli.test_hashing_claims import Bench
@@ -63,6 +64,19 @@ def test_a_trained_encoder_has_a_record_and_goes_on(data: Path, tmp_path: Path) 
         train_encoder(read_words([*SMALL, "seed=1"]), tmp_path / "run", resume=True, progress=False)
     again = train_encoder(read_words(SMALL), tmp_path / "run", resume=True, progress=False)
     assert again["fingerprint"] == record["fingerprint"]
+
+
+def test_the_command_says_where_the_encoder_lies(data: Path, tmp_path: Path) -> None:
+    from crossbit.cli.main import app
+
+    words = ["train", "encoder", *SMALL, "--output", str(tmp_path / "run"), "--seed", "2"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == f"small-vit:{tmp_path / 'run' / 'encoder'}"
+    assert "% of the teacher's summaries of held-out pictures" in done.stderr
+    told = json.loads(CliRunner().invoke(app, [*words, "--resume", "--json"]).stdout)
+    assert told["recipe"]["seed"] == 2
+    assert told["command"].startswith("crossbit train encoder kind=vit width=12")
 
 
 def test_arms_share_towers_and_a_training_serves_every_length(

@@ -180,4 +180,4 @@ def run(words: Sequence[str], output: Path | None, seed: int | None, *, resume: 
         f"{asked.family}: explains {said['pooled']:.1f} % of the teacher's summaries of held-out pictures and "
         f"{said['cells']:.1f} % of its cells; {record['cpu_seconds']:.0f} s of computing, fingerprint {record['fingerprint']}"
     )
-    return {"encoder": f"{asked.family}:{folder / ENCODER}", "folder": folder / ENCODER, **record}
+    return {"name": f"{asked.family}:{folder / ENCODER}", **record}

@@ -53,7 +53,7 @@ def train(
         from crossbit.cli.encoder import run as train_encoder
 
         made = train_encoder(words[1:], output, seed, resume=resume)
-        json_out(made) if json else typer.echo(printable(made["encoder"]))
+        json_out(made) if json else typer.echo(printable(made["name"]))
         return
     from crossbit.cli.data import open_data
     from crossbit.cli.fit import default_encoders, fit
