@@ -44,6 +44,9 @@ def index(
         metavar="int8|float16|none",
         help="Keep what the encoder says of every picture, so that `search --rerank` is fast.",
     ),
+    from_shards: Path = typer.Option(
+        None, "--from-shards", metavar="FOLDER", help="Join what `crossbit embed` made there, without copying, first."
+    ),
     rebuild: bool = typer.Option(False, "--rebuild", help="Encode everything anew, such as with another model."),
     retry: bool = typer.Option(False, "--retry", help="Read broken files again though they did not change."),
     batch_size: int = typer.Option(32, "--batch-size", min=1, metavar="N", help="Pictures that are encoded at a time."),
@@ -59,6 +62,9 @@ def index(
     if not folder.is_dir():
         found = "not a folder" if folder.exists() else "no such folder"
         raise UsageError(f"{printable(folder)}: {found}, expected a folder with pictures")
+    if from_shards is not None:
+        join(from_shards, folder, collection, rebuild)
+        rebuild = False
     with _open(folder, collection, model, rebuild, _Asked(bits, vectors, engine)) as opened:
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
         if keep_tokens is not None:
@@ -76,6 +82,14 @@ def index(
             raise NothingFound(
                 f"{printable(folder)}: none of its pictures could be used, {report.quarantined:,} are broken"
             )
+
+
+def join(shards: Path, folder: Path, place: Path | None, rebuild: bool) -> None:
+    """Make the folder's collection of its shards."""
+    from crossbit.search.collection import FOLDER, Collection
+
+    with Collection.from_shards(shards, place or folder / FOLDER, folder, replace=rebuild) as joined:
+        say(f"{counted(len(joined), 'picture')} from {printable(shards)}")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from crossbit.cli.compare import compare
 from crossbit.cli.data import app as data
 from crossbit.cli.demo import demo
 from crossbit.cli.doctor import doctor
+from crossbit.cli.embed import embed
 from crossbit.cli.evaluate import evaluate
 from crossbit.cli.faults import BROKEN_PIPE, INTERRUPTED, explain, how_to_go_on
 from crossbit.cli.index import index
@@ -128,6 +129,7 @@ def _root(
 _SEARCH, _LEARN, _CARE = "Search", "Train and measure", "Data and care"
 app.command(rich_help_panel=_SEARCH)(index)
 app.command(rich_help_panel=_SEARCH)(search)
+app.command(rich_help_panel=_SEARCH)(embed)
 app.add_typer(collection, name="collection", rich_help_panel=_SEARCH)
 app.command(rich_help_panel=_SEARCH)(demo)
 app.command(rich_help_panel=_LEARN)(train)

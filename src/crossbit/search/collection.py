@@ -32,6 +32,7 @@ from crossbit.search.query import Query, answer
 from crossbit.search.records import Hit, SyncReport
 from crossbit.search.repair import RepairReport, repair
 from crossbit.search.reranking import CANDIDATES, Reranking, rerank_hits, reranker
+from crossbit.search.shards import Shard, embed, merge
 from crossbit.search.sidecars import Sidecars
 from crossbit.search.snapshot import Snapshot
 from crossbit.search.tokens import KeptTokens, complete, keep, kept_precision
@@ -565,6 +566,71 @@ class Collection(Opened):
             UsageError: there is no such format, its package is not installed, or the target exists.
         """
         return export(self.snapshot if at is None else self.at(at), Path(target), kind)
+
+    @classmethod
+    def embed_shard(
+        cls,
+        folder: str | Path,
+        out: str | Path,
+        shard: str | Shard,
+        model: Any,
+        *,
+        vectors: Precision = "float16",
+        batch_size: int = 32,
+        max_pixels: int = 200_000_000,
+        progress: bool = True,
+        retry: bool = False,
+        wait: float = 0.0,
+    ) -> tuple[Self, SyncReport]:
+        """Encode one part of a folder; any number of processes or machines take the others. What is done is left alone.
+
+        Args:
+            folder: of the pictures.
+            out: where all shards lie, each in a folder of its own.
+            shard: such as "2/8".
+            model: what encodes, or its name or folder.
+            vectors: how embeddings are held.
+            batch_size: pictures encoded at a time.
+            max_pixels: larger pictures are broken.
+            progress: show a bar on stderr.
+            retry: read broken files again though they did not change.
+            wait: seconds to wait for another writer of the same shard.
+
+        Raises:
+            UsageError: there is no such shard.
+            CollectionError: another process works on it, or the disk is full.
+        """
+        part = shard if isinstance(shard, Shard) else Shard.parse(shard)
+        place, pictures = Path(out) / part.name, Path(os.path.abspath(folder))
+        opened = (
+            cls.open(place, model, wait=wait)
+            if is_collection(place)
+            else cls.create(place, model, root=pictures, vectors=vectors)
+        )
+        began = time.monotonic()
+        settings = Settings(batch_size, max_pixels, progress)
+        report = embed(place, opened.meta, lambda: opened.model, pictures, part, settings, retry=retry)
+        report.seconds = time.monotonic() - began
+        return opened, report
+
+    @classmethod
+    def from_shards(
+        cls, out: str | Path, folder: str | Path, root: str | Path, model: Any = None, *, replace: bool = False
+    ) -> Self:
+        """Put the shards of a folder together, by links to their files: nothing is copied or encoded.
+
+        Args:
+            out: where the shards lie.
+            folder: where the collection goes.
+            root: the folder of the pictures.
+            model: what queries are encoded with; None loads the one that the shards were made with.
+            replace: drop the collection that is there.
+
+        Raises:
+            CollectionError: shards are missing, not done, damaged, or not of one folder and model.
+        """
+        merge(Path(out), Path(folder), Path(root), replace_old=replace)
+        return cls(Path(folder), model)
 
     def cancel_migration(self) -> bool:
         """Give up an unfinished move to another model, and say whether there was one."""

@@ -49,7 +49,7 @@ def take(writer: Writer, name: str) -> None:
         target = partial / "segments" / segment.card.name
         target.mkdir(parents=True)
         for file in segment.card.files:
-            _link(segment.folder / file, target / file)
+            link(segment.folder / file, target / file)
         sync_folder(target)
     partial.mkdir(parents=True, exist_ok=True)
     write_meta(partial, writer.meta)
@@ -90,7 +90,8 @@ def versions(folder: Path, head: Head) -> list[Version]:
         when = (folder / "snapshots" / name / "head.json").stat().st_mtime
         time = datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")
         kept[name] = Version(then.commit, time, then.items, name)
-    logged = [Version(one["commit"], one["time"], one["items"]) for one in read_log(folder / head.place, head.history)]
+    log = _kept(read_log(folder / head.place, head.history), head)
+    logged = [Version(one["commit"], one["time"], one["items"]) for one in log]
     return sorted([*kept.values(), *logged], key=lambda version: (version.commit, version.name))
 
 
@@ -116,6 +117,8 @@ def open_at(folder: Path, meta: Meta, head: Head, at: str | int) -> Snapshot:
     chosen = found[-1]
     if chosen["commit"] == head.commit:
         return Snapshot(folder, meta, head)
+    if chosen["items"] and not chosen["store"]:
+        raise CollectionError(f"{folder}: version {text!r} was not in the store", _have(folder, _kept(log, head)))
     return _again(folder, meta, head, chosen["commit"], int(chosen["store"]), str(chosen["root"]))
 
 
@@ -168,6 +171,11 @@ def restore(writer: Writer, past: Snapshot) -> tuple[int, int]:
     return len(back), len(gone)
 
 
+def _kept(log: Sequence[dict[str, Any]], head: Head) -> list[dict[str, Any]]:
+    """Give the commits that can be made again; of shards that were put together, the store has the later ones."""
+    return [one for one in log if one["store"] or not one["items"] or one["commit"] == head.commit]
+
+
 def _until(log: Sequence[dict[str, Any]], text: str) -> list[dict[str, Any]]:
     """Give the commits up to a date or time; none where the text is neither."""
     try:
@@ -190,7 +198,7 @@ def _have(folder: Path, log: Sequence[dict[str, Any]] = ()) -> str:
     return f"there are {', '.join(have)}; `compact` keeps only those with a name" if have else "none was kept"
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """Give a file a second name; copy it where the file system cannot."""
     try:
         os.link(source, target)

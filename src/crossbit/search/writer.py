@@ -141,7 +141,7 @@ class Writer:
             )
         if quarantine is not None:
             name = f"quarantine-{head.commit:06d}.jsonl" if quarantine else ""
-            receipt = write_whole(self.data / name, _lines(quarantine.values())) if quarantine else None
+            receipt = write_whole(self.data / name, lines_of(quarantine.values())) if quarantine else None
             head = replace(head, quarantine=name, quarantine_receipt=receipt)
         self._finish(head if root is None else replace(head, root=root))
 
@@ -285,7 +285,8 @@ def read_receipts(data: Path, head: Head) -> dict[str, Receipt]:
     return {record["path"]: Receipt(record["size"], record["sha256"]) for record in read_log(data, head.receipts)}
 
 
-def _lines(broken: Iterable[Broken]) -> bytes:
+def lines_of(broken: Iterable[Broken]) -> bytes:
+    """Write a quarantine list."""
     rows = sorted(broken, key=lambda one: one.key)
     return b"".join(
         json.dumps({"path": b.path, "reason": b.reason, "size": b.size, "mtime_ns": b.mtime_ns}).encode() + b"\n"
