@@ -167,6 +167,24 @@ def test_an_interrupted_audit_goes_on(data: Path, first: Done, tmp_path: Path, m
     assert "another config" in sentence(other)
 
 
+def test_other_pairs_are_learnt_from_and_not_judged(data: Path, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
+    split = data.parent / "split.jsonl"
+    lines = [json.dumps({**r, "split": "val" if int(r["path"].split(".")[0]) < 24 else "train"}) for r in records]
+    split.write_text("\n".join(lines), encoding="utf-8")
+    # (twenty-four pairs are judged, the others are learnt from by each model)
+    done = crossbit("audit", split, "-o", tmp_path / "a", *OPTIONS, "--split", "val", "--learn-from", split)
+    assert done.code == 0, done.err
+    assert "24 items of" in done.err
+    assert "are judged, and not learnt from beside" in done.err
+    assert {p["item"] for p in pairs_of(tmp_path / "a")} == {f"<i>{number}" for number in range(24)}
+    settings = json.loads((tmp_path / "a" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["learns_from"]["fingerprint"] != settings["fingerprint"]
+    other = crossbit("audit", split, "-o", tmp_path / "a", *OPTIONS, "--split", "val")
+    assert other.code == 2
+    assert "another learns_from" in sentence(other)
+
+
 def test_a_killed_audit_goes_on_within_the_fold(data: Path, first: Done, tmp_path: Path) -> None:
     assert first.code == 0, first.err
     killed = process("audit", data, "-o", tmp_path / "audit", *OPTIONS, program=[sys.executable, "-c", KILLED])
@@ -202,6 +220,9 @@ def test_bad_input_is_named(data: Path, first: Done, tmp_path: Path) -> None:
     taken = crossbit("audit", data, "-o", few, *OPTIONS)
     assert taken.code == 2
     assert "holds other files" in sentence(taken)
+    same = crossbit("audit", data, "-o", tmp_path / "same", *OPTIONS, "--learn-from", data)
+    assert same.code == 3
+    assert "nothing but pictures that are judged" in sentence(same)
     lines = data.read_text(encoding="utf-8").splitlines()[:6]
     (data.parent / "six.jsonl").write_text("\n".join(lines), encoding="utf-8")
     small = crossbit("audit", data.parent / "six.jsonl", "-o", tmp_path / "six", *OPTIONS)

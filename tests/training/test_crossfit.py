@@ -12,7 +12,7 @@ from crossbit.data.loader import Pairs, RowsInMemory
 from crossbit.errors import ManifestError
 from crossbit.evaluation.detection import auroc
 from crossbit.features import Features
-from crossbit.training.crossfit import CrossfitConfig, fingerprint, folds_of, judge_fold, posterior
+from crossbit.training.crossfit import BESIDE, CrossfitConfig, beside, fingerprint, folds_of, judge_fold, posterior
 
 CONFIG = CrossfitConfig(folds=3, epochs=6, batch_size=64, learning_rate=5e-3)
 ITEMS, WRONG = 480, 120
@@ -68,6 +68,36 @@ def test_where_nothing_is_wrong_little_is_suspected(tmp_path: Path) -> None:
     fold_of = folds_of(clean, CONFIG)
     judged = judge_fold(clean, fold_of, 0, CONFIG, tmp_path)
     assert posterior(judged.alike).mean() < 0.1
+
+
+def test_what_stands_beside_is_learnt_from_and_not_judged(tmp_path: Path) -> None:
+    pairs, wrong, _ = toy()
+    config = replace(CONFIG, epochs=3)
+    few = np.arange(ITEMS) < 48  # too few to learn much from
+    judged, others = _some(pairs, few), _some(pairs, ~few)
+    fold_of = folds_of(judged, config)
+    names = [f"concept {number}" for number in range(ITEMS)]
+    both = beside(judged, others, names)
+    assert len(both) == ITEMS
+    np.testing.assert_array_equal(both.items.pooled, pairs.items.pooled)
+    np.testing.assert_array_equal(both.captions.pooled[both.item_of == 100], pairs.captions.pooled[[100]])
+    wider = np.concatenate([fold_of, np.full(ITEMS - 48, BESIDE)])
+    found = {}
+    for name, seen, folds in (("alone", judged, fold_of), ("beside", both, wider)):
+        parts = [judge_fold(seen, folds, fold, config, tmp_path / f"{name}{fold}") for fold in range(config.folds)]
+        rows = np.concatenate([part.rows for part in parts])
+        assert sorted(rows.tolist()) == list(range(48))
+        for better in ("caption", "item"):
+            assert max(int(getattr(part, better).max()) for part in parts) < 48
+        found[name] = auroc(np.concatenate([part.alike for part in parts]).astype(np.float64), wrong[rows])
+    assert found["beside"] > max(0.95, found["alone"])
+
+
+def _some(pairs: Pairs, kept: np.ndarray) -> Pairs:
+    """Give some of the toy's items, each with its one caption."""
+    features = [RowsInMemory(view.features[kept]) for view in (pairs.items, pairs.captions)]  # type: ignore[attr-defined]
+    number = np.arange(int(kept.sum()))
+    return Pairs(*features, number, number, [pairs.texts[row] for row in np.flatnonzero(kept)], ["en"] * len(number))
 
 
 def test_folds_are_even_and_keep_concepts_whole() -> None:

@@ -17,6 +17,9 @@ def audit(
     ),
     split: str = typer.Option(None, "--split", help="Judge this split alone; else all items."),
     languages: str = typer.Option(None, "--languages", metavar="en,de,...", help="Judge captions in these; else all."),
+    learn_from: str = typer.Option(
+        None, "--learn-from", metavar="DATA", help="More pairs to learn from, in any format; they are not judged."
+    ),
     folds: int = typer.Option(5, "--folds", min=2, max=50, help="How many models judge, each the pairs of one fold."),
     epochs: int = typer.Option(12, "--epochs", min=1, help="Epochs of each model."),
     seed: int = typer.Option(0, "--seed", min=0, help="Of folds and models."),
@@ -37,7 +40,7 @@ def audit(
     """Rank the pairs of a data set by the probability that they are wrong, judged by models that have not seen them."""
     from crossbit.cli.audit_page import write_page
     from crossbit.cli.audit_run import audit as run
-    from crossbit.cli.audit_run import auditable, fingerprint_in
+    from crossbit.cli.audit_run import auditable, besides, fingerprint_in
     from crossbit.cli.data import open_data
     from crossbit.data.formats.convert import convert
     from crossbit.evaluation import suspects as kept
@@ -46,8 +49,9 @@ def audit(
     spoken = languages.split(",") if languages else None
     whole = open_data(data, spoken)
     judged = auditable(whole.select(split, spoken))
+    others = besides(judged, open_data(learn_from, spoken).select(languages=spoken)) if learn_from else None
     folder = output or Path("audits") / judged.name.replace(":", "-").replace("/", "-")
-    found = run(judged, folder, CrossfitConfig(folds, epochs, seed=seed))
+    found = run(judged, folder, CrossfitConfig(folds, epochs, seed=seed), others=others)
     mark = fingerprint_in(folder)
     before = folder / kept.DECISIONS
     decisions = kept.read_decisions(before, mark, found) if before.is_file() else {}

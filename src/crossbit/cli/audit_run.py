@@ -39,13 +39,37 @@ def auditable(manifest: Manifest) -> Manifest:
     return Manifest(manifest.name, manifest.root, kept)
 
 
-def audit(manifest: Manifest, folder: Path, config: CrossfitConfig, *, progress: bool = True) -> list[Suspect]:
+def besides(judged: Manifest, data: Manifest) -> Manifest:
+    """Keep of other data what is not judged itself, known by its files, and say how much that is.
+
+    Raises:
+        ManifestError: nothing is left to learn from.
+    """
+    files = {judged.file(item).resolve() for item in judged}
+    other = auditable(data)
+    kept = tuple(item for item in other if other.file(item).resolve() not in files)
+    if not kept:
+        raise ManifestError(f"{data.name}: holds nothing but pictures that are judged, expected others to learn from")
+    if same := len(other) - len(kept):
+        say(f"note: {counted(same, 'item')} of {data.name} are judged, and not learnt from beside")
+    return Manifest(data.name, data.root, kept)
+
+
+def audit(
+    manifest: Manifest,
+    folder: Path,
+    config: CrossfitConfig,
+    *,
+    others: Manifest | None = None,
+    progress: bool = True,
+) -> list[Suspect]:
     """Judge every pair of a data set, most suspicious first; what an interrupted audit has done is kept.
 
     Args:
         manifest: pictures with captions, as `auditable` gives them.
         folder: of the audit.
         config: settings of cross-fitting.
+        others: pictures with captions that the models learn from as well, as `besides` gives them.
         progress: show bars.
 
     Raises:
@@ -54,17 +78,24 @@ def audit(manifest: Manifest, folder: Path, config: CrossfitConfig, *, progress:
         MediaError: a picture cannot be read.
     """
     from crossbit.cli.fit import default_encoders, pairs_of
-    from crossbit.training.crossfit import fingerprint, folds_of, posterior
+    from crossbit.training.crossfit import BESIDE, beside, fingerprint, folds_of, posterior
 
     encoders = default_encoders("vsepp")
     pairs = pairs_of(manifest, encoders, progress=progress)
     mark = fingerprint(pairs)
-    _claim(folder, {"data": manifest.name, "fingerprint": mark, "config": asdict(config), "encoders": encoders})
+    learnt = None if others is None else pairs_of(others, encoders, progress=progress)
+    known = {"data": manifest.name, "fingerprint": mark, "config": asdict(config), "encoders": encoders}
+    beside_it = None if learnt is None or others is None else {"data": others.name, "fingerprint": fingerprint(learnt)}
+    _claim(folder, {**known, "learns_from": beside_it})
     if (folder / PAIRS).is_file():
         return read_suspects(folder)
-    fold_of = folds_of(pairs, config)
+    fold_of, seen = folds_of(pairs, config), pairs
+    if learnt is not None and others is not None:
+        names = [item.concept or item.id for item in (*manifest, *others)]
+        seen = beside(pairs, learnt, names)
+        fold_of = np.concatenate([fold_of, np.full(len(others), BESIDE)])
     parts = [
-        _fold(pairs, fold_of, fold, config, folder)
+        _fold(seen, fold_of, fold, config, folder)
         for fold in tqdm(range(config.folds), desc="audit", unit="fold", disable=None if progress else True)
     ]
     rows = np.concatenate([part.rows for part in parts])

@@ -1,7 +1,7 @@
 """Cross-fitting: every pair is judged by a model that was not trained on it, nor on anything of its concept.
 
-    pairs -> folds, whole concepts
-    each fold   VSE++ under RCAR on all other folds -> embeddings of everything
+    pairs -> folds, whole concepts; other pairs that are not to be judged may stand beside them, in no fold
+    each fold   VSE++ under RCAR on all other folds and what stands beside -> embeddings of everything
                 z_i     similarity of pair i, in standard deviations above the strangers in its fold, mean of both directions
                 u_i     share of couples of strangers with a z at least as large
     all folds   u is uniform for a pair that has nothing in common, and near 0 for one that fits  -> posterior (nn/mixtures)
@@ -11,6 +11,7 @@ A model that has seen a wrong pair has begun to learn it by heart, and believes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +36,10 @@ _GALLERY = 1000
 """Strangers that a pair is compared with."""
 
 _ROWS = 512
+
+BESIDE = -1
+"""The fold of items that are learnt from and not judged."""
+
 PARTIAL = 0.2
 """A suspect that is more alike than all but this share of strangers has something in common: it is partly wrong."""
 
@@ -106,7 +111,7 @@ def judge_fold(
 
     Args:
         pairs: all of them.
-        fold_of: the fold of each item.
+        fold_of: the fold of each item, or `BESIDE`.
         fold: the one to be judged.
         config: the settings.
         folder: takes the log and checkpoint of the training, which goes on from there.
@@ -126,7 +131,8 @@ def judge_fold(
     strategy = RCAR(RCARConfig(matching=1.0))
     train([method], learned, training, folder, lambda _: 0.0, strategy, resume=True, progress=False)
     items, captions = _embedded(method, pairs.items, pairs.view), _embedded(method, pairs.captions, "text")
-    return _judged(pairs, np.flatnonzero(fold_of[pairs.item_of] == fold), items, captions, seed)
+    judged = fold_of != BESIDE  # what stands beside is no better place for anything
+    return _judged(pairs, np.flatnonzero(fold_of[pairs.item_of] == fold), judged, items, captions, seed)
 
 
 def posterior(alike: Float32[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
@@ -143,6 +149,33 @@ def fingerprint(pairs: Pairs) -> str:
     for array in (pairs.item_of, pairs.concept_of, pairs.items.pooled, pairs.captions.pooled):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def beside(pairs: Pairs, others: Pairs, concepts: Sequence[str]) -> Pairs:
+    """Put other pairs behind those that are to be judged, with the pooled vectors alone.
+
+    Args:
+        pairs: to be judged.
+        others: to be learnt from as well.
+        concepts: the concept of each item of both.
+    """
+    numbers: dict[str, int] = {}
+    return Pairs(
+        _joined(pairs.items, others.items, pairs.view),
+        _joined(pairs.captions, others.captions, "text"),
+        np.concatenate([pairs.item_of, others.item_of + len(pairs.items)]),
+        np.array([numbers.setdefault(concept, len(numbers)) for concept in concepts], np.int64),
+        [*pairs.texts, *others.texts],
+        [*pairs.languages, *others.languages],
+        pairs.view,
+    )
+
+
+def _joined(first: FeatureRows, second: FeatureRows, view: str) -> RowsInMemory:
+    parts = [_pooled(features, np.arange(len(features)), view).features for features in (first, second)]
+    pooled = np.concatenate([part.pooled for part in parts])
+    none = np.zeros((len(pooled), 0, 1), np.float32)
+    return RowsInMemory(Features(parts[0].modality, none, np.zeros((len(pooled), 0), bool), pooled))
 
 
 def _part(pairs: Pairs, kept: np.ndarray) -> Pairs:
@@ -181,7 +214,7 @@ def _embedded(method: VSEPP, features: FeatureRows, view: str) -> Float[Tensor, 
     return torch.cat(parts)
 
 
-def _judged(pairs: Pairs, rows: np.ndarray, items: Tensor, captions: Tensor, seed: int) -> Judged:
+def _judged(pairs: Pairs, rows: np.ndarray, judged: np.ndarray, items: Tensor, captions: Tensor, seed: int) -> Judged:
     """Compare the pairs of a fold with the strangers in it, and look in all data for what fits better."""
     concept = torch.from_numpy(pairs.concept_of)
     of_row = concept[torch.from_numpy(pairs.item_of)]
@@ -191,6 +224,7 @@ def _judged(pairs: Pairs, rows: np.ndarray, items: Tensor, captions: Tensor, see
     z, spreads = np.zeros(len(rows)), np.zeros((4, len(rows)))
     better = np.full((2, len(rows)), -1, np.int64)
     text_of = _numbers(pairs.texts)
+    known_items, known_rows = torch.from_numpy(judged), torch.from_numpy(judged[pairs.item_of])
     for start in range(0, len(rows), _ROWS):
         some = rows[start : start + _ROWS]
         here = slice(start, start + len(some))
@@ -202,8 +236,8 @@ def _judged(pairs: Pairs, rows: np.ndarray, items: Tensor, captions: Tensor, see
         spreads[2:, here] = _mean_and_spread(own @ there_items.T, strangers)
         z[here] = _standing(similar.numpy(), *spreads[:, here])
         texts = torch.from_numpy(text_of[some])[:, None] != torch.from_numpy(text_of)[None, :]
-        better[0, here] = _best(mine @ captions.T, (concepts[:, None] != of_row[None, :]) & texts, similar)
-        better[1, here] = _best(own @ items.T, concepts[:, None] != concept[None, :], similar)
+        better[0, here] = _best(mine @ captions.T, (concepts[:, None] != of_row[None, :]) & texts & known_rows, similar)
+        better[1, here] = _best(own @ items.T, (concepts[:, None] != concept[None, :]) & known_items, similar)
     place = np.searchsorted(rows, drawn)
     couples = (there_items @ there_captions.T).numpy()
     apart = (there[:, None] != there[None, :]).numpy()
