@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossbit.nn.crossing import affinity, blocks, cosine_of_seen, looks, own_looks, see
+from crossbit.nn.crossing import affinity, blocks, cosine_of_seen, cosines_without_gradient, looks, own_looks, see
 
 
 def toys(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -110,3 +110,15 @@ def test_blocks_cover_every_pair_once_and_stay_small(first: int, second: int, co
         assert part.numel() * cost <= max(most, cost)
         seen[rows, columns] += 1
     assert bool((seen == 1).all())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_fast_way_gives_the_same(whole: bool) -> None:
+    a, b, mask_a, mask_b = toys()
+    if whole:
+        mask_a, mask_b = torch.ones_like(mask_a), torch.ones_like(mask_b)
+    scores = affinity(a, b)
+    expected = cosine_of_seen(scores, looks(scores, mask_a, mask_b, 9.0), a.norm(dim=2), b)
+    found = cosines_without_gradient(a, mask_a, b, mask_b, b @ b.transpose(1, 2), 9.0)
+    real = mask_a[:, None].expand_as(expected)
+    torch.testing.assert_close(found[real], expected[real], rtol=1e-9, atol=1e-9)

@@ -21,20 +21,20 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
-from crossbit.nn.crossing import FAR, affinity, blocks, cosine_of_seen, looks, own_looks
+from crossbit.nn.crossing import FAR, affinity, blocks, cosine_of_seen, cosines_without_gradient, looks, own_looks
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, soft_margin
 from crossbit.nn.standardise import Standardise
 
-_NUMBERS = 1 << 22
-"""Affinities that are held at a time while scoring: 16 MB a tensor."""
+_NUMBERS = 1 << 19
+"""Affinities that are held at a time while scoring: 2 MB a tensor, so that most of the work stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -127,19 +127,21 @@ class SCAN(Method):
 
     def _all(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
         if torch.is_grad_enabled():  # what is learned from is kept anyway
-            return self._scores(a, mask_a, b, mask_b)
-        found = a.new_zeros(len(a), len(b))
+            scores = affinity(a, b)
+            weights = looks(scores, mask_a, mask_b, self.config.inverse_temperature)
+            return self._pool(cosine_of_seen(scores, weights, a.norm(dim=2), b), mask_a)
+        found, gram = a.new_zeros(len(a), len(b)), b @ b.transpose(1, 2)
         for rows, columns in blocks(len(a), len(b), a.shape[1] * b.shape[1], _NUMBERS):
-            found[rows, columns] = self._scores(a[rows], mask_a[rows], b[columns], mask_b[columns])
+            cosines = cosines_without_gradient(
+                a[rows], mask_a[rows], b[columns], mask_b[columns], gram[columns], self.config.inverse_temperature
+            )
+            found[rows, columns] = self._pool(cosines, mask_a[rows])
         return found
 
-    def _scores(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
-        scores = affinity(a, b)
-        weights = looks(scores, mask_a, mask_b, self.config.inverse_temperature)
-        cosines = cosine_of_seen(scores, weights, a.norm(dim=2), b)  # (Na, Nb, La)
-        real = mask_a[:, None]
+    def _pool(self, cosines: Float[Tensor, "Na Nb La"], mask: Bool[Tensor, "Na La"]) -> Float[Tensor, "Na Nb"]:
+        real = mask[:, None]
         if self.config.pool == "mean":
             return (cosines * real).sum(2) / real.sum(2).clamp(min=1)
         sharp = self.config.sharpness
         pooled = torch.logsumexp((cosines * sharp).masked_fill(~real, FAR), 2) / sharp
-        return pooled.masked_fill(~mask_a.any(1)[:, None], 0.0)
+        return pooled.masked_fill(~mask.any(1)[:, None], 0.0)

@@ -77,6 +77,45 @@ def cosine_of_seen(
     return product / (norms[:, None] * squared.clamp(min=1e-12).sqrt()).clamp(min=1e-8)
 
 
+def cosines_without_gradient(
+    a: Float[Tensor, "Na La D"],
+    mask_a: Bool[Tensor, "Na La"],
+    b: Float[Tensor, "Nb Lb D"],
+    mask_b: Bool[Tensor, "Nb Lb"],
+    gram: Float[Tensor, "Nb Lb Lb"],
+    inverse_temperature: float,
+) -> Float[Tensor, "Na Nb La"]:
+    """Give what `affinity`, `looks` and `cosine_of_seen` give together, in less time: in place, looked-at rows together.
+
+    Args:
+        a: tokens that ask.
+        mask_a: which of them are real.
+        b: tokens that are looked at.
+        mask_b: which of them are real.
+        gram: `b @ b.transpose(1, 2)`, made once for many calls.
+        inverse_temperature: of the attention.
+    """
+    (na, la, width), (nb, lb, _) = a.shape, b.shape
+    product = (b.reshape(nb * lb, width) @ a.reshape(na * la, width).T).view(nb, lb, na, la)
+    scores = product.permute(0, 2, 3, 1).contiguous()  # (Nb, Na, La, Lb)
+    work = F.leaky_relu(scores, 0.1)
+    if not bool(mask_a.all()):
+        work.mul_(mask_a[None, :, :, None])
+    norms = torch.linalg.vector_norm(work, dim=2, keepdim=True).clamp_(min=1e-8)
+    work.mul_(norms.reciprocal_().mul_(inverse_temperature))
+    whole = bool(mask_b.all())
+    if not whole:
+        work.masked_fill_(~mask_b[:, None, None, :], FAR)
+    weights = torch.softmax(work, 3)
+    if not whole:
+        weights.mul_(mask_b[:, None, None, :])
+    along = torch.mul(weights, scores, out=work).sum(3)
+    flat = torch.bmm(weights.view(nb, na * la, lb), gram, out=work.view(nb, na * la, lb))
+    squared = flat.view(nb, na, la, lb).mul_(weights).sum(3)
+    lengths = a.norm(dim=2)[None] * squared.clamp_(min=1e-12).sqrt_()
+    return (along / lengths.clamp_(min=1e-8)).transpose(0, 1)
+
+
 def see(weights: Float[Tensor, "Na Nb La Lb"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Na Nb La D"]:
     """Give what each token of `a` sees in `b`: the weighted sum of its tokens, not brought to unit length."""
     (na, nb, la, lb), width = weights.shape, b.shape[2]
