@@ -299,7 +299,8 @@ class Model:
             from crossbit.codes.lengths import nested_lengths
 
             return bits in nested_lengths(self.card.bits)
-        return bits in self.card.config.get("prefixes", ())
+        shortest = int(self.card.config.get("shortest", 0))
+        return bool(shortest) and bits % shortest == 0 and (bits // shortest).bit_count() == 1
 
     def encoder(self, view: str) -> Encoder:
         """Give the encoder of a view.

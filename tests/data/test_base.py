@@ -9,6 +9,7 @@ import pytest
 
 from crossbit.data import base
 from crossbit.errors import ModelError
+from crossbit.model import Model
 
 
 def test_heads_are_written_in_half_precision_without_the_classifier(tmp_path: Path) -> None:
@@ -50,3 +51,8 @@ def test_what_ships_is_small_and_says_what_it_learnt_from() -> None:
     assert not {"GPL-2.0-or-later", "CC-BY-SA-4.0"} & set(card["training"]["licences"])
     assert card["encoders"] == {"image": "efficientnet-lite0", "text": "e5-small"}
     assert set(base.read_heads()) >= {"fold", "names", "project.weight"}
+
+
+def test_the_shorter_codes_that_it_carries_are_known() -> None:
+    model = Model.from_pretrained("base")
+    assert [bits for bits in range(1, 257) if model.nests(bits)] == [64, 128, 256]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from crossbit.errors import ConfigError
 from crossbit.methods.nested import DOUBT, UNSURE, Nested, NestedConfig
 
 DIMS = {"image": (12, 10), "text": (8, 6)}
-TINY = NestedConfig(width=10, bits=16, shortest=4, hidden=5, pairs=2, top=2, temperature=1.0, classes=4)
+TINY = NestedConfig(width=10, bits=16, shortest=4, hidden=5, code_hidden=6, pairs=2, top=2, temperature=1.0, classes=4)
 
 
 def made(config: NestedConfig = TINY) -> Nested:
@@ -56,7 +58,47 @@ def test_shorter_codes_lie_inside_longer_ones() -> None:
     method = made().train()
     positives = torch.eye(3, dtype=torch.bool)
     joints = (method.joint(v, method.inputs(view(v))) for v in ("image", "text"))
-    assert set(method.code_losses(*joints, positives)) == {"4 bits", "8 bits", "16 bits"}
+    pairs, imitated = {"4 bits", "8 bits", "16 bits"}, {"4 bits imitate", "8 bits imitate", "16 bits imitate"}
+    assert set(method.code_losses(*joints, positives)) == pairs | imitated
+
+
+def test_bits_start_as_a_projection_of_the_folded_vectors_with_a_layer_beside_them() -> None:
+    method = made()
+    joint = method.joint("text", method.inputs(view("text")))
+    plain = torch.tanh(method.project(method.folded("text", joint)))
+    assert torch.equal(method.bits_of("text", joint), plain)  # the layer's share is zero at the start
+    with torch.no_grad():
+        method.writer[0, 1] = 2.0
+        method.apart[3] = 0.5
+    reads = torch.nn.functional.gelu(10 * joint @ method.reader.weight[1] + method.reader.bias[1])
+    moved = torch.atanh(method.bits_of("text", joint)) - torch.atanh(plain)
+    assert torch.allclose(moved[:, 0], 2.0 * reads, atol=1e-4)
+    assert torch.allclose(moved[:, 3], torch.tensor(0.5), atol=1e-4)
+    seen = method.joint("image", method.inputs(view("image")))
+    expected = method.project(method.folded("image", seen))
+    assert torch.allclose(torch.atanh(method.bits_of("image", seen))[:, 3], expected[:, 3], atol=1e-4)
+
+
+def test_the_usual_picture_is_taken_out_of_pictures_alone() -> None:
+    method = made()
+    seen, read = (method.joint(v, method.inputs(view(v))) for v in ("image", "text"))
+    before = method.folded("text", read)
+    unusual = method.folded("image", seen)
+    method.usual.copy_(unusual.mean(0))
+    assert torch.equal(method.folded("text", read), before)
+    assert torch.allclose(method.folded("image", seen), unusual - unusual.mean(0), atol=1e-6)
+    found = method.embed(view("text")) @ method.embed(view("image")).T  # what doubt takes is less than 0.003
+    assert torch.allclose(found, before @ (unusual - unusual.mean(0)).T, atol=0.01)
+    method.usual.copy_(-unusual[0])
+    assert torch.allclose(method.folded("image", seen)[0], unusual[0], atol=1e-6)  # twice as long, and cut to one
+
+
+def test_what_follows_the_heads_does_not_move_where_they_start() -> None:
+    heads = [
+        {name: value for name, value in made(config).state_dict().items() if name.startswith(("image.", "text."))}
+        for config in (TINY, replace(TINY, code_hidden=7))
+    ]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])

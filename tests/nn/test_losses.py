@@ -11,6 +11,7 @@ from torch import Tensor
 from crossbit.nn.losses import (
     bit_balance,
     hinge,
+    imitation,
     info_nce,
     inverse_temperature,
     quantisation,
@@ -74,6 +75,15 @@ def test_quantisation_and_balance_by_hand() -> None:
     # distances to the sign: 0 and 0.25 -> 0.125; zero counts as +1: 1 and 0 -> 0.5
     assert torch.allclose(quantisation(relaxed), torch.tensor([0.125, 0.5]))
     assert bit_balance(relaxed).item() == pytest.approx((0.5**2 + 0.75**2) / 2)
+
+
+def test_imitation_is_the_divergence_from_the_teacher_both_ways() -> None:
+    taught = torch.log(torch.tensor([[3.0, 1.0], [1.0, 1.0]]))
+    even = torch.zeros(2, 2)
+    # rows: (3/4, 1/4) against (1/2, 1/2) and (1/2, 1/2) against itself; columns: the same numbers; means over two
+    first = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert imitation(even, taught).item() == pytest.approx(first / 2 + first / 2)
+    assert imitation(taught, taught).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_gradient_reaches_both_sides() -> None:

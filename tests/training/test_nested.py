@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from crossbit.batch import Encoded
 from crossbit.data.manifest import Caption, Item
-from crossbit.methods.nested import NestedConfig
-from crossbit.training.nested import Recipe, nested_rotations, train_nested
+from crossbit.methods.nested import Nested, NestedConfig
+from crossbit.training.nested import Recipe, after_the_heads, nested_rotations, train_nested
 from crossbit.training.nested_data import (
     Classes,
     Material,
@@ -23,7 +25,7 @@ from crossbit.training.nested_data import (
 )
 
 CONFIG = NestedConfig(width=18, bits=32, shortest=16, hidden=16, pairs=2, top=3, classes=6, opinion=0.1)
-RECIPE = Recipe(epochs=60, batch=32, code_epochs=60, learning_rate=5e-3)
+RECIPE = Recipe(epochs=60, batch=32, code_steps=240, learning_rate=5e-3)
 
 
 def world(seed: int = 0) -> Material:
@@ -68,23 +70,37 @@ def test_drawings_and_names_find_each_other_and_nothing_finds_none() -> None:
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_others() -> None:
-    material, short = world(), Recipe(epochs=2, batch=32, code_epochs=2)
+    material, short = world(), Recipe(epochs=2, batch=32, code_steps=20)
     states = [train_nested(material, short, CONFIG, progress=False).state_dict() for _ in range(2)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    other = train_nested(material, Recipe(epochs=2, batch=32, code_epochs=2, seed=1), CONFIG, progress=False)
+    other = train_nested(material, Recipe(epochs=2, batch=32, code_steps=20, seed=1), CONFIG, progress=False)
     assert not torch.equal(other.state_dict()["fold"], states[0]["fold"])
 
 
-@pytest.mark.parametrize("left_out", [{"photographs": 0.0}, {"nouns": False}, {"drawings": False}, {"blind": 0.0}])
+def test_what_follows_the_heads_can_be_made_again_from_the_heads_as_they_ship() -> None:
+    material, short = world(), Recipe(epochs=2, batch=32, code_steps=20)
+    whole = train_nested(material, short, CONFIG, progress=False).state_dict()
+    torch.manual_seed(short.seed)
+    again = Nested(CONFIG, {"image": (1, 24), "text": (1, 12)})
+    made_before = ("image.", "text.", "log_scale", "standardise", "names", "centre", "weight", "bias")
+    again.load_state_dict({k: v for k, v in whole.items() if k.startswith(made_before)}, strict=False)
+    found = after_the_heads(again, material, short, progress=False).state_dict()
+    assert [name for name in whole if not torch.equal(whole[name], found[name])] == []
+    assert torch.equal(whole["names"], whole["names"].half().float())  # rounded, as they ship
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"photographs": 0.0}, {"nouns": False}, {"drawings": False}, {"blind": 0.0}, {"code_steps": 0}]
+)
 def test_parts_can_be_left_out(left_out: dict[str, float | bool]) -> None:
-    recipe = Recipe(epochs=1, batch=32, code_epochs=1, **left_out)  # type: ignore[arg-type]
+    recipe = replace(Recipe(epochs=1, batch=32, code_steps=2), **left_out)  # type: ignore[arg-type]
     method = train_nested(world(), recipe, CONFIG, progress=False)
     assert all(torch.isfinite(value).all() for value in method.state_dict().values())
 
 
 def test_ten_steps_are_no_special_case() -> None:
     """A tenth of ten steps is one, which leaves a rise of none to the pace of learning."""
-    method = train_nested(world(), Recipe(epochs=1, batch=7, code_epochs=1), CONFIG, progress=False)
+    method = train_nested(world(), Recipe(epochs=1, batch=7, code_steps=2), CONFIG, progress=False)
     assert torch.isfinite(method.fold).all()
 
 

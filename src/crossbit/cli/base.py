@@ -80,7 +80,7 @@ class Part:
     config: Mapping[str, Any] | None = None
 
 
-_NO_BITS = {"code_epochs": 1}
+_NO_BITS = {"code_steps": 0}
 PARTS: Mapping[str, Part] = {
     "whole": Part(),
     "drawings-alone": Part(
@@ -94,7 +94,7 @@ PARTS: Mapping[str, Part] = {
 }
 """The model, and what it is without each part of its training. At a temperature so high, all opinions are the same.
 
-Of the parts only embeddings are measured, so their bits are hardly trained."""
+Of the parts only embeddings are measured, so their bits are not trained."""
 
 
 def training_items(part: Part | None = None) -> Manifest:

@@ -6,17 +6,22 @@ Embeddings" (ConSE), Norouzi and others, ICLR 2014; ITQ, Gong and Lazebnik, CVPR
     image pooled (B, P) -> classifier -> the 100 likeliest classes -> mean of their names' embeddings: opinion (B, T)
                         -> [pooled, opinion] -> linear + hidden layer, once per pair of heads -> unit (B, W)
     text  pooled (B, T) -> unit, standardised -> linear + hidden layer, once per pair of heads -> unit (B, W)
-    heads and opinion side by side, weighted -> fold (W) -> unit -> times how sure (B, E)
-    folded (B, W) -> linear -> tanh (B, K): bits 1..64 are a code, bits 1..128 and 1..K as well
-    loss: symmetric InfoNCE of every pair of heads, and of every prefix of the code
+    heads and opinion side by side, weighted: joint (B, J) -> fold -> unit (B, W) -> minus the usual picture
+                        -> times how sure, and a number for the length that is missing (B, E)
+    folded (B, W) -> linear, joint (B, J) -> one hidden layer for both sides -> sum -> tanh (B, K): bits 1..64 are a code,
+    bits 1..128 and 1..K as well
+    loss: symmetric InfoNCE of every pair of heads, and of every prefix of the code; the latter learn the embedding's
+          similarities as well
 
 From the papers: the convex combination of the likeliest classes' embeddings as what an untrained model knows of a photograph
 (ConSE, equation 2); losses on nested prefixes of one vector (Matryoshka, equation 1), here of the bits; rotations towards the
 corners of the cube as start of the bits (ITQ).
 Our reconstruction: the opinion is an input of the trained heads, and also stands beside them untrained (`opinion`), so that
 what drawings do not teach is not lost. Several pairs of heads from different seeds are folded into one vector by the principal
-directions of the joint one. Two numbers of the vector are kept for doubt: a picture of nothing, or a query that is no words,
-gives up length to a number that the other side never has, so every cosine with it is small.
+directions of the joint one; what all pictures have in common is taken out of them, or words near it would be found for every
+picture. Bits read the joint vectors as well as the folded ones. Two numbers of the vector are kept for doubt: a picture of
+nothing, or a query that is no words, gives up length to a number that the other side never has, so every cosine with it is
+small.
 """
 
 from __future__ import annotations
@@ -27,18 +32,22 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import ConfigError
 from crossbit.methods.base import Method
-from crossbit.nn.losses import info_nce, inverse_temperature
+from crossbit.nn.losses import imitation, info_nce, inverse_temperature
 from crossbit.nn.standardise import Standardise
 
 DOUBT = 2
 """Numbers of the embedding that say how unsure it is: one of pictures, one of texts."""
+SHARP = 25.0
+"""Multiplies the embedding's cosines where the bits learn from them: the order of near ones counts."""
+LOUD = 10.0
+"""Brings unit vectors to the size that a hidden layer likes to read."""
 LIFT = 20.0
 """Opinions are short, being means of many names; this brings them to the size of the other inputs."""
 
@@ -51,7 +60,8 @@ class NestedConfig:
         width: E of the embedding, the two numbers of doubt included.
         bits: K of the whole code.
         shortest: bits of the innermost code; each next one is twice as long.
-        hidden: width of the hidden layers.
+        hidden: width of the hidden layers of the heads.
+        code_hidden: width of the hidden layer under the bits.
         pairs: how many pairs of heads, from different starts.
         opinion: share of the untrained opinion in the embedding, 0 to 1.
         top: how many of the likeliest classes are averaged.
@@ -59,19 +69,22 @@ class NestedConfig:
         classes: how many classes the classifier has.
         dropout: on the inputs of the heads.
         noise: spread of the noise on the bits before their relaxation, in training.
+        known: weight of the pairs that are known beside the embedding's similarities, where the bits learn.
     """
 
     width: int = 256
     bits: int = 256
     shortest: int = 64
     hidden: int = 384
+    code_hidden: int = 256
     pairs: int = 2
     opinion: float = 0.3
     top: int = 100
     temperature: float = 1.5
     classes: int = 1000
     dropout: float = 0.1
-    noise: float = 0.4
+    noise: float = 0.6
+    known: float = 1.5
 
     def __post_init__(self) -> None:
         if not 1 <= self.top <= self.classes:
@@ -126,6 +139,7 @@ class Nested(Method):
     names: Tensor
     centre: Tensor
     fold: Tensor
+    usual: Tensor
     doubt_image: Tensor
     doubt_text: Tensor
 
@@ -148,10 +162,15 @@ class Nested(Method):
         self.log_scale = nn.Parameter(torch.full((config.pairs,), math.log(20.0)))
         joint = config.pairs * inner + text
         self.register_buffer("fold", _directions(inner, joint))
+        self.register_buffer("usual", torch.zeros(inner))
         self.register_buffer("doubt_image", torch.zeros(image + 1))
         self.register_buffer("doubt_text", torch.zeros(text + 1))
         self.project = nn.Linear(inner, config.bits)
-        self.code_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.apart = nn.Parameter(torch.zeros(config.bits))
+        with torch.random.fork_rng(devices=[]):  # what the heads start from depends on nothing that follows them
+            self.reader = nn.Linear(joint, config.code_hidden)
+        self.writer = nn.Parameter(torch.zeros(config.bits, config.code_hidden))
+        self.code_scale = nn.Parameter(torch.tensor(math.log(15.0)))
 
     # ---- what it gives
 
@@ -159,18 +178,18 @@ class Nested(Method):
         """Give unit vectors; the last two numbers hold the doubt of pictures and of texts."""
         (view,) = views
         inputs = self.inputs(view)
-        folded = F.normalize(self.joint(view.modality, inputs) @ self.fold.T, dim=-1)
         seen = view.modality == "image"
         weights = self.doubt_image if seen else self.doubt_text
         doubt = torch.sigmoid(inputs[:, : len(weights) - 1] @ weights[:-1] + weights[-1] - UNSURE)[:, None]
-        empty = torch.zeros_like(doubt)
-        kept = (1 - doubt.square()).clamp(min=0).sqrt()
-        return F.normalize(torch.cat([kept * folded, doubt if seen else empty, empty if seen else doubt], 1), dim=-1)
+        known = (1 - doubt.square()).clamp(min=0).sqrt() * self.folded(view.modality, self.joint(view.modality, inputs))
+        rest = (1 - known.square().sum(1, keepdim=True)).clamp(min=0).sqrt()
+        empty = torch.zeros_like(rest)
+        return F.normalize(torch.cat([known, rest if seen else empty, empty if seen else rest], 1), dim=-1)
 
     def relax(self, *views: Encoded) -> Float[Tensor, "B K"]:
         """Give values in [-1, 1]: the first 64 are a code of their own, and so are the first 128."""
         (view,) = views
-        return self.bits_of(self.joint(view.modality, self.inputs(view)))
+        return self.bits_of(view.modality, self.joint(view.modality, self.inputs(view)))
 
     # ---- how
 
@@ -204,9 +223,26 @@ class Nested(Method):
         norm = cast(Standardise, self.standardise["text"])
         return inputs * norm.spread + norm.mean - self.centre
 
-    def bits_of(self, joint: Float[Tensor, "B J"]) -> Float[Tensor, "B K"]:
-        """Give the relaxed code of joint vectors."""
-        z = self.project(F.normalize(joint @ self.fold.T, dim=-1))
+    def folded(self, modality: str, joint: Float[Tensor, "B J"]) -> Float[Tensor, "B W"]:
+        """Give unit vectors of texts, and of pictures what is left of them without the usual one.
+
+        It is not made long again: so every score of a query is shifted alike and the order of its answers stays, while for a
+        picture words lose what they gain from being near the usual one.
+        """
+        rows: Tensor = F.normalize(joint @ self.fold.T, dim=-1)
+        if modality == "text":
+            return rows
+        rows = rows - self.usual
+        return rows / rows.norm(dim=-1, keepdim=True).clamp(min=1)
+
+    def bits_of(self, modality: str, joint: Float[Tensor, "B J"]) -> Float[Tensor, "B K"]:
+        """Give the relaxed code of joint vectors: a rotation of the folded ones, and what a hidden layer adds to it.
+
+        The layer is the same for both sides, since they meet in one space, and reads what the fold leaves out.
+        """
+        z = self.project(self.folded(modality, joint)) + F.gelu(self.reader(LOUD * joint)) @ self.writer.T
+        if modality == "text":
+            z = z + self.apart
         if self.training and self.config.noise:
             z = z + self.config.noise * torch.randn_like(z)
         relaxed: Tensor = torch.tanh(z)
@@ -234,15 +270,25 @@ class Nested(Method):
         return terms
 
     def code_losses(
-        self, image: Float[Tensor, "B J"], text: Float[Tensor, "B J"], positives: Tensor
+        self, image: Float[Tensor, "B J"], text: Float[Tensor, "M J"], positives: Bool[Tensor, "P P"]
     ) -> dict[str, Tensor]:
-        """Give InfoNCE of the relaxed codes, for each length that they may be cut to."""
-        seen, read = self.bits_of(image), self.bits_of(text)
-        scale = inverse_temperature(self.code_scale)
-        return {
-            f"{bits} bits": info_nce(seen[:, :bits] @ read[:, :bits].T / bits, positives, scale)
-            for bits in self.config.prefixes
-        }
+        """Give two terms for each length that the code may be cut to: pairs that are known, similarities that are imitated.
+
+        Args:
+            image: joint vectors of pictures.
+            text: of texts.
+            positives: of the first rows of both, which are pairs; how similar those beyond are only the embedding knows.
+        """
+        seen, read = self.bits_of("image", image), self.bits_of("text", text)
+        scale, pairs = inverse_temperature(self.code_scale), len(positives)
+        with torch.no_grad():
+            taught = SHARP * (self.folded("image", image) @ self.folded("text", text).T)
+        terms = {}
+        for bits in self.config.prefixes:
+            similarity = seen[:, :bits] @ read[:, :bits].T / bits
+            terms[f"{bits} bits"] = self.config.known * info_nce(similarity[:pairs, :pairs], positives, scale)
+            terms[f"{bits} bits imitate"] = imitation(scale * similarity, taught)
+        return terms
 
 
 UNSURE = 6.0

@@ -88,6 +88,16 @@ def info_nce(
     return 0.5 * (forward + backward)
 
 
+def imitation(logits: Float[Tensor, "B M"], taught: Float[Tensor, "B M"]) -> Float[Tensor, ""]:
+    """Give the divergence of the logits' softmax from the teacher's, over rows and over columns; near ones count most.
+
+    Source: knowledge distillation (Hinton and others, 2015), on similarities in both directions.
+    """
+    rows = F.kl_div(logits.log_softmax(1), taught.log_softmax(1), log_target=True, reduction="batchmean")
+    columns = F.kl_div(logits.T.log_softmax(1), taught.T.log_softmax(1), log_target=True, reduction="batchmean")
+    return rows + columns
+
+
 def quantisation(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
     """Give each row's mean squared distance to its own sign: what rounding to bits will cost."""
     return (relaxed - torch.where(relaxed >= 0, 1.0, -1.0)).square().mean(1)

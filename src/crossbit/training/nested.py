@@ -2,10 +2,12 @@
 
     heads  drawings <-> captions, photographs that never were <-> names of their class, and <-> nouns around it
     fold   the principal directions of all heads and the untrained opinion, side by side
-    bits   rotations of the strongest directions, then InfoNCE on every prefix
+    usual  the mean picture, taken out of all
+    bits   rotations of the strongest directions, then every prefix learns pairs and the embedding's similarities
     doubt  logistic regression: is it a picture, are they words?
 
-The loop is its own, since rows come from three places with three kinds of positives; the same seed gives the same bits.
+The loop is its own, since rows come from three places with three kinds of positives; the same seed gives the same bits. What
+follows the heads is fitted to heads as they ship, in half precision, and depends on nothing else of their training.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 from tqdm import trange
 
 from crossbit.batch import Encoded
+from crossbit.data.base import BROUGHT
 from crossbit.methods.nested import UNSURE, Nested, NestedConfig
 from crossbit.nn.hashing import itq
 from crossbit.training.nested_data import ENGLISH, Material, Photographs, noun_masks
@@ -43,7 +46,8 @@ class Recipe:
         nouns: whether WordNet's nouns take part.
         drawings: whether drawings take part; without them an epoch has as many steps.
         blind: share of rows whose picture features are hidden, so that the heads learn to read the opinion alone.
-        code_epochs: passes for the bits.
+        code_steps: steps for the bits, each of half a batch of pictures and a whole one of texts; 0 leaves them untrained.
+        code_rate: highest learning rate for the bits.
         seed: of everything.
     """
 
@@ -56,7 +60,8 @@ class Recipe:
     nouns: bool = True
     drawings: bool = True
     blind: float = 0.2
-    code_epochs: int = 60
+    code_steps: int = 400
+    code_rate: float = 3e-3
     seed: int = 0
 
 
@@ -75,12 +80,22 @@ def train_nested(
     torch.manual_seed(recipe.seed)
     method = Nested(config, {"image": (1, material.pictures.shape[1]), "text": (1, material.words.shape[1])})
     opinions_of(method, material)
-    sampler = Sampler(method, material, recipe)
-    _train_heads(method, sampler, recipe, progress)
+    _train_heads(method, Sampler(method, material, recipe), recipe, progress)
+    return after_the_heads(method, material, recipe, progress=progress)
+
+
+def after_the_heads(method: Nested, material: Material, recipe: Recipe, *, progress: bool = True) -> Nested:
+    """Round what is trained to what ships, and fit the rest to it: fold, usual picture, bits, doubt."""
     method.eval()
+    torch.manual_seed(recipe.seed)
     with torch.no_grad():
-        _fold(method, sampler)
-    _train_bits(method, sampler, recipe, progress)
+        for name, value in method.state_dict().items():
+            if name not in BROUGHT:
+                value.copy_(value.half())
+        sampler = Sampler(method, material, recipe)
+        _fold(method, sampler, recipe)
+    if recipe.code_steps:
+        _train_bits(method, sampler, recipe, progress)
     with torch.no_grad():
         seen = sampler.all_pictures()
     learn_doubt(method, "image", seen, method.inputs(_view("image", material.nothing)))
@@ -156,6 +171,15 @@ class Sampler:
         which = np.repeat(np.arange(len(self.material.classes.names)), each)
         return self._photographs(which, hide=False), which
 
+    def mixtures(self, count: int) -> Tensor:
+        """Give features half-way between those of any two pictures, which no name knows, with the opinion of them."""
+        which = np.repeat(np.arange(len(self.material.classes.names)), PHOTOGRAPHS_EACH)
+        pool = np.concatenate([self.material.pictures, self.pictures.of(which, self.generator)])
+        one, other = pool[self.generator.integers(len(pool), size=(2, count))]
+        share = self.generator.uniform(0.2, 0.8, size=(count, 1)).astype(np.float32)
+        with torch.no_grad():
+            return self.method.inputs(_view("image", share * one + (1 - share) * other))
+
     def _photographs(self, which: Rows, hide: bool = True) -> Tensor:
         with torch.no_grad():
             made = self.method.inputs(_view("image", self.pictures.of(which, self.generator)))
@@ -205,12 +229,17 @@ def _train_heads(method: Nested, sampler: Sampler, recipe: Recipe, progress: boo
             pace.step()
 
 
-def _fold(method: Nested, sampler: Sampler) -> None:
-    """Keep the directions in which pictures and words, equally counted, are longest."""
+def _fold(method: Nested, sampler: Sampler, recipe: Recipe) -> None:
+    """Keep the directions in which pictures and words, equally counted, are longest; then find the usual picture."""
     sides = [method.joint("image", sampler.all_pictures()), method.joint("text", _all_words(sampler))]
     moment = sum((side.double().T @ side.double() / len(side) for side in sides), torch.zeros(()))
     vectors = torch.linalg.eigh(moment)[1]
     method.fold.copy_(vectors[:, -len(method.fold) :].flip(1).T.float())
+    kinds = [sampler.seen] if recipe.drawings else []
+    if recipe.photographs:
+        kinds.append(sampler.some_photographs(1)[0])
+    means = [F.normalize(method.joint("image", kind) @ method.fold.T, dim=-1).mean(0) for kind in kinds]
+    method.usual.copy_(torch.stack(means).mean(0))
 
 
 def _all_words(sampler: Sampler) -> Tensor:
@@ -221,40 +250,43 @@ def _train_bits(method: Nested, sampler: Sampler, recipe: Recipe, progress: bool
     """Start at rotations of the strongest directions, then learn what the heads, now fixed, can tell apart."""
     with torch.no_grad():
         photographs, which = sampler.some_photographs(PHOTOGRAPHS_EACH)
-        seen = method.joint("image", torch.cat([sampler.seen, photographs]))
+        mixtures = sampler.mixtures(len(photographs))
+        seen = method.joint("image", torch.cat([sampler.seen, photographs, mixtures]))
         read = method.joint("text", _all_words(sampler))
-        sides = [F.normalize(side @ method.fold.T, dim=-1) for side in (seen, read)]
-        rows = torch.cat([side[torch.randperm(len(side))[:10_000]] for side in sides])
-        start = nested_rotations(rows - rows.mean(0), method.config.prefixes, recipe.seed)
-        method.project.weight.copy_((start / (rows @ start).std()).T)
-        method.project.bias.copy_(-(rows.mean(0) @ method.project.weight.T))
-    drawn, names = len(sampler.seen), sampler.material.classes.names
-    optimiser = torch.optim.AdamW([*method.project.parameters(), method.code_scale], lr=recipe.learning_rate)
-    total = sampler.steps * recipe.code_epochs
+        _start_bits(method, seen, read, recipe.seed)
+    drawn, each, names = len(sampler.seen), max(1, recipe.batch // 6), sampler.material.classes.names
+    learnt = [*method.project.parameters(), *method.reader.parameters(), method.apart, method.writer, method.code_scale]
+    optimiser = torch.optim.AdamW(learnt, lr=recipe.code_rate, weight_decay=0.0)
     pace = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total + 1, pct_start=max(0.1, 2 / (total + 1))
+        optimiser, recipe.code_rate, recipe.code_steps + 1, pct_start=max(0.1, 2 / (recipe.code_steps + 1))
     )
     method.train()
-    for _ in trange(recipe.code_epochs, desc="bits", disable=None if progress else True):
-        order = sampler.generator.permutation(drawn)
-        for step in range(sampler.steps):
-            at = order[step * recipe.batch : (step + 1) * recipe.batch]
-            shown = sampler.generator.integers(len(which), size=recipe.batch // 2)
-            captions = [sampler.caption(row) for row in at.tolist()]
-            called = [len(sampler.words) + sampler.one(names[row]) for row in which[shown].tolist()]
-            losses = []
-            for places, words, known in (
-                (at, captions, sampler.material.concepts[at]),
-                (drawn + shown, called, which[shown]),
-            ):
-                same = torch.from_numpy(known)
-                terms = method.code_losses(seen[places], read[words], same[:, None] == same[None])
-                losses += [term.mean() for term in terms.values()]
-            optimiser.zero_grad()
-            torch.stack(losses).sum().backward()
-            optimiser.step()
-            pace.step()
+    for _ in trange(recipe.code_steps, desc="bits", disable=None if progress else True):
+        at = sampler.generator.integers(drawn, size=each)
+        shown = sampler.generator.integers(len(which), size=each)
+        mixed = sampler.generator.integers(len(mixtures), size=each)
+        pictures = np.concatenate([at, drawn + shown, drawn + len(which) + mixed])
+        captions = [sampler.caption(row) for row in at.tolist()]
+        called = [len(sampler.words) + sampler.one(names[row]) for row in which[shown].tolist()]
+        others = sampler.generator.integers(len(read), size=4 * each)
+        known = torch.from_numpy(np.concatenate([sampler.material.concepts[at], -1 - which[shown]]))
+        terms = method.code_losses(seen[pictures], read[[*captions, *called, *others]], known[:, None] == known[None])
+        optimiser.zero_grad()
+        torch.stack([term.mean() for term in terms.values()]).sum().backward()
+        optimiser.step()
+        pace.step()
     method.eval()
+
+
+def _start_bits(method: Nested, seen: Float[Tensor, "N J"], read: Float[Tensor, "M J"], seed: int) -> None:
+    """Let each side's bits be rotations of its folded vectors, and be balanced."""
+    sides = [method.folded("image", seen), method.folded("text", read)]
+    rows = torch.cat([(side - side.mean(0))[torch.randperm(len(side))[:10_000]] for side in sides])
+    start = nested_rotations(rows, method.config.prefixes, seed)
+    start = start / (rows @ start).std()
+    method.project.weight.copy_(start.T)
+    method.project.bias.copy_(-(sides[0].mean(0) @ start))
+    method.apart.copy_((sides[0].mean(0) - sides[1].mean(0)) @ start)
 
 
 def nested_rotations(rows: Float[Tensor, "N W"], prefixes: tuple[int, ...], seed: int) -> Float[Tensor, "W K"]:
