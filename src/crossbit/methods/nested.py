@@ -232,8 +232,9 @@ class Nested(Method):
         rows: Tensor = F.normalize(joint @ self.fold.T, dim=-1)
         if modality == "text":
             return rows
-        rows = rows - self.usual
-        return rows / rows.norm(dim=-1, keepdim=True).clamp(min=1)
+        left: Tensor = rows - self.usual
+        shorter: Tensor = left / left.norm(dim=-1, keepdim=True).clamp(min=1)
+        return shorter
 
     def bits_of(self, modality: str, joint: Float[Tensor, "B J"]) -> Float[Tensor, "B K"]:
         """Give the relaxed code of joint vectors: a rotation of the folded ones, and what a hidden layer adds to it.
