@@ -42,8 +42,9 @@ def drawn(count: int, seed: int) -> _Asked:
 
 
 def test_features_by_hand() -> None:
-    # each answer against the best of the others
-    np.testing.assert_allclose(_features(np.array([0.9, 0.7, 0.2])), [[1, 0.9, 0.2], [1, 0.7, -0.2], [1, 0.2, -0.7]])
+    # each answer against the last, which is at most the tenth
+    np.testing.assert_allclose(_features(np.array([0.9, 0.7, 0.2])), [[1, 0.9, 0.7], [1, 0.7, 0.5], [1, 0.2, 0.0]])
+    assert _features(np.linspace(0.9, 0.1, 17))[0, 2] == pytest.approx(0.9 - 0.45)
     np.testing.assert_allclose(_features(np.array([0.6])), [[1, 0.6, 0.6]])
 
 
@@ -111,15 +112,17 @@ def test_only_words_have_a_probability(described: Collection) -> None:
 def test_codes_alone_are_calibrated_too(tmp_path: Path) -> None:
     paths = [paint(tmp_path / "p" / f"{n}.png", "red", mark=n + 1) for n in range(40)]
     made = Collection.create(tmp_path / "c", FakeModel(dim=0), root=tmp_path / "p")
-    made.add(paths, captions=[[f"{SHAPES[n % 10]} {list(COLOURS)[n % 8]} {n}"] for n in range(40)])
-    assert made.calibrate().queries == 40
+    made.add(
+        paths, captions=[[f"{SHAPES[n % 10]} {list(COLOURS)[n % 8]} {n}", f"{n} {SHAPES[n % 10]}"] for n in range(40)]
+    )
+    assert made.calibrate().queries == 80
     assert made.search("star yellow 4", k=1)[0].probability is not None
 
 
 def test_too_few_captions_are_said_to_be_too_few(model: FakeModel, pictures: Path, tmp_path: Path) -> None:
     made = Collection.create(tmp_path / "c", model, root=pictures)
     made.sync(pictures, progress=False)
-    with pytest.raises(CollectionError, match="0 captions of 8 pictures, expected at least 20"):
+    with pytest.raises(CollectionError, match="0 captions of pictures that have another one, expected at least 20"):
         made.calibrate()
 
 

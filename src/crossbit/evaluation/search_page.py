@@ -169,6 +169,28 @@ def cluster_table(record: Record) -> str:
     return f"{lead}\n\n{_table(heads, rows)}"
 
 
+def calibration_table(record: Record) -> str:
+    """Lay out what probabilities are worth, language by language."""
+    heads = (
+        "asked in", "questions", "calibration error", "Brier", "one for all", "right, kept", "no answer, refused",
+        "decided well", "by the best score",
+    )  # fmt: skip
+    rows = [
+        (
+            language, f"{one['questions']:,}", f"{one['error']:.3f}", f"{one['brier']:.3f}", f"{one['plain_brier']:.3f}",
+            f"{one['kept']:.0%}", f"{one['refused']:.0%}", f"{one['decided']:.1%}", f"{one['decided_by_best_score']:.1%}",
+        )
+        for language, one in record["asked"].items()
+    ]  # fmt: skip
+    what = f"{record['items']:,} drawings of `{record['data']}` ({record['split']}) with names in {record['held']}"
+    fitted = f"model `{record['model']}`, calibrated on {record['fitted']['queries']} of the names"
+    lead = (
+        f"`{record['command']}`, {record['date']}: {what}, {fitted}; each question is asked with its drawings and without. *By "
+        f"the best score*: the threshold on the score chosen afterwards, with the answers known."
+    )
+    return f"{lead}\n\n{_table(heads, rows)}"
+
+
 def size(count: float) -> str:
     """Write bytes as people do."""
     for unit in ("B", "KB", "MB", "GB"):

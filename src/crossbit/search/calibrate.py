@@ -1,11 +1,12 @@
 """Calibrated probability: how likely an answer is right, and "no good match" as an answer.
 
-    caption of an item, hidden -> search -> score and margin of the ten best -> right or wrong    \
-    the same with the item hidden too: nothing there is right                                     > logistic regression
+    caption, hidden wherever it stands -> search -> score and margin of the ten best -> right or wrong    \
+    the same with the items hidden too: nothing there is right                                            > logistic regression
 
-A collection's own captions are the queries: each is asked as if somebody had thought of it, with itself hidden. Half of the
-questions have an answer in the collection and half have none, since nobody knows how often that is so in use; the probability
-is calibrated for that mixture. It is fitted on words, and given for words.
+A collection's own captions are the queries: each is asked as if somebody had just thought of it. So its text is hidden in all
+items, and only captions are asked whose item says it in other words or another language too: a collection with one caption a
+picture has nothing to tell how near other words are. Half of the questions have an answer in the collection and half have none,
+since nobody knows how often that is so in use; the probability is calibrated for that mixture. It is given for words only.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ log = logging.getLogger(__name__)
 
 FILE = "calibration.json"
 FORMAT = 1
+BEST = 10
+"""Answers that are looked at: the margin of each is by how much it is ahead of the last of them."""
 FEWEST = 20
 """Captions below which nothing can be fitted."""
 
-_BEST = 10  # items of an answer that are looked at
+_WIDE = 200  # rows that are looked at, at least: the hidden ones are among them
 _BATCH = 64  # queries asked together
 _BINS = 10
 
@@ -43,8 +46,8 @@ class Calibration:
 
     Args:
         first: of the first answer: log-odds at score 0 and margin 0, a unit of score, and a unit by which it is ahead of the
-            second.
-        others: the same of the answers behind it, whose margin is by how much they are behind the first, and negative.
+            tenth; the second may well be another picture of the same.
+        others: the same of the answers behind it.
         fingerprint: of the model.
         commit: of the collection that it was fitted on.
         queries: captions that were asked.
@@ -67,7 +70,7 @@ class Calibration:
     refused: float = 0.0
 
     def probability(self, scores: Sequence[float]) -> list[float]:
-        """Give the probability of each answer of one question; the scores are those of its best items, best first."""
+        """Give the probability of each answer of one question; the scores are those of its ten best or more."""
         if not len(scores):
             return []
         features = _features(np.asarray(scores, np.float64))
@@ -148,14 +151,22 @@ def fit(snapshot: Snapshot, *, queries: int = 500, seed: int = 0) -> Calibration
         seed: of the draw.
 
     Raises:
-        CollectionError: fewer than 20 captions, or fewer than two items.
+        CollectionError: fewer than 20 captions of pictures that have another one, or fewer than two pictures.
     """
-    rows = np.concatenate([np.empty(0, np.int64), *(_living(segment) for segment in snapshot.segments)])
-    captions = rows[rows % VIEWS > 0]
+    captions = np.array(
+        [
+            item.id * VIEWS + view
+            for item in snapshot.all_items()
+            if len({_plain(text) for text in item.captions}) > 1
+            for view in range(1, len(item.captions) + 1)
+        ],
+        np.int64,
+    )
     if len(captions) < FEWEST or len(snapshot) < 2:
+        what = f"{len(captions)} captions of pictures that have another one"
         raise CollectionError(
-            f"{snapshot.folder}: {len(captions)} captions of {len(snapshot)} pictures, expected at least {FEWEST} to calibrate",
-            "captions lie beside the pictures, or come from a manifest; see docs/guides/search.md",
+            f"{snapshot.folder}: {what}, expected at least {FEWEST} to calibrate",
+            "captions in other words or languages lie beside the pictures; see docs/guides/search.md",
         )
     drawn = np.sort(np.random.default_rng(seed).choice(captions, min(queries, len(captions)), replace=False))
     asked = _ask(snapshot, drawn)
@@ -175,7 +186,7 @@ def _ask(snapshot: Snapshot, captions: Int64[np.ndarray, " c"]) -> _Asked:
     first: list[bool] = []
     question: list[int] = []
     has_answer: list[bool] = []
-    wide = min((_BEST + 4) * snapshot.views, snapshot.rows)
+    wide = min(max(_WIDE, (BEST + 4) * snapshot.views), snapshot.rows)
     for start in range(0, len(captions), _BATCH):
         part = captions[start : start + _BATCH]
         found = _search(snapshot, part, wide)
@@ -211,7 +222,7 @@ def _search(snapshot: Snapshot, rows: Int64[np.ndarray, " q"], k: int) -> Rankin
 def _fitting(
     snapshot: Snapshot, caption: int, ids: Int64[np.ndarray, " n"]
 ) -> tuple[Int64[np.ndarray, " f"], Bool[np.ndarray, " n"]]:
-    """Say which items a caption fits, and which rows are hidden when it is asked: those of its own item with the same text.
+    """Say which items a caption fits, and which rows are hidden when it is asked: those with the same text.
 
     It fits its own item, and those found that say the same or are the same picture.
     """
@@ -219,12 +230,14 @@ def _fitting(
     candidates = {item.id: item for item in snapshot.items(list(dict.fromkeys([own, *(ids // VIEWS).tolist()])))}
     mine = candidates[own]
     text = _plain(mine.captions[caption % VIEWS - 1])
-    fitting = [
-        number
+    same = [
+        number * VIEWS + view
         for number, item in candidates.items()
-        if item.sha256 == mine.sha256 or text in (_plain(one) for one in item.captions)
+        for view, one in enumerate(item.captions, start=1)
+        if _plain(one) == text
     ]
-    same = [own * VIEWS + view for view, one in enumerate(mine.captions, start=1) if _plain(one) == text]
+    saying = {row // VIEWS for row in same}
+    fitting = [number for number, item in candidates.items() if number in saying or item.sha256 == mine.sha256]
     return np.array(fitting, np.int64), np.isin(ids, same)
 
 
@@ -233,15 +246,14 @@ def _fold(
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
     """Give the best items, each as good as its best row."""
     items, at = np.unique(ids // VIEWS, return_index=True)
-    at = np.sort(at)[:_BEST]
+    at = np.sort(at)[:BEST]
     return ids[at] // VIEWS, scores[at].astype(np.float64)
 
 
 def _features(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "n 3"]:
-    """Give 1, score and margin of each answer; one without a rival has a margin of its own score."""
-    rivals = np.full(len(scores), scores[0])
-    rivals[0] = scores[1] if len(scores) > 1 else 0.0
-    return np.stack([np.ones(len(scores)), scores, scores - rivals], axis=1)
+    """Give 1, score and margin of each answer: how far ahead it is of the tenth, or of the last where there are fewer."""
+    level = scores[min(len(scores), BEST) - 1] if len(scores) > 1 else 0.0
+    return np.stack([np.ones(len(scores)), scores, scores - level], axis=1)
 
 
 def _both(asked: _Asked) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, " 3"]]:
@@ -287,11 +299,6 @@ def _measure(asked: _Asked, first: Float64[np.ndarray, " 3"], others: Float64[np
         "kept": float(sure[good].mean()) if good.any() else 0.0,
         "refused": float((~sure)[without].mean()) if without.any() else 0.0,
     }
-
-
-def _living(segment: Any) -> Int64[np.ndarray, " n"]:
-    rows: np.ndarray = segment.row_ids if segment.row_alive is None else segment.row_ids[segment.row_alive]
-    return rows
 
 
 def _plain(text: str) -> str:

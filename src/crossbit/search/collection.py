@@ -15,7 +15,7 @@ import numpy as np
 from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
 from crossbit.search import snapshots
-from crossbit.search.calibrate import FILE, Calibration, fit
+from crossbit.search.calibrate import BEST, FILE, Calibration, fit
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
@@ -185,8 +185,8 @@ class Collection(Opened):
         calibration = self._calibration_for(text, rerank, min_probability)
         if snapshot.meta.fingerprint != self.meta.fingerprint:  # it was made for today's model
             calibration = None
-        if calibration is not None:  # the margin of the best answer needs the second, whatever k and threshold are
-            query = Query(text, image, embedding, 2 if k == 1 else k, where, candidates, None, on_long_text)
+        if calibration is not None:  # a margin needs the ten best, whatever k and threshold are
+            query = Query(text, image, embedding, BEST if 0 < k < BEST else k, where, candidates, None, on_long_text)
             hits = calibration.annotate(answer(query, snapshot, lambda: self._model_of(snapshot)))
             return [
                 hit
