@@ -15,10 +15,11 @@ from cli.test_hashing_claims import Bench
 from crossbit.cli import encoder, tower_bench
 from crossbit.cli.data import open_data
 from crossbit.cli.encoder import read_words, train_encoder
+from crossbit.cli.hashing_bench import HashingBench
 from crossbit.cli.hashing_claims import Measured
 from crossbit.cli.hashing_systems import Wanted
 from crossbit.cli.tower_bench import ARMS, TOWERS, Arm, TowerBench
-from crossbit.cli.tower_claims import GRID, residual_on_labels, vit2cmh_on_captions
+from crossbit.cli.tower_claims import GRID, residual_on_labels, vit2cmh_on_captions, vit2cmh_over_towers
 from crossbit.data.manifest import Manifest
 from crossbit.encoders import load
 from crossbit.errors import ConfigError
@@ -90,9 +91,8 @@ def test_arms_share_towers_and_a_training_serves_every_length(
         {"a": Arm("vit2cmh", "vit", "minilm"), "b": Arm("vit2cmh", "vit", "minilm-words", gru)},
     )
     changes = {"epochs": 1, "batch_size": 6, "validate_every": 1}
-    bench = TowerBench(str(data), tmp_path / "runs", tmp_path / "results", "typed", changes)
-    bench.hashing.data = "toy"
-    bench.hashing.__dict__["labelled"] = open_data(str(data), ("en",)).select(languages=("en",))
+    hashing = HashingBench(str(data), 128, tmp_path / "runs", tmp_path / "results", "typed")
+    bench = TowerBench(hashing, tmp_path / "runs", tmp_path / "results", "typed", changes)
     found = [bench.measured(arm, bits, (0,))[0] for arm in ("a", "b") for bits in (16, 128)]
     assert [result.model["width"] for result in found] == [16, 128] * 2
     assert [result.system for result in found[:2]] == ["a 16bit", "a 128bit"]
@@ -104,7 +104,7 @@ def test_arms_share_towers_and_a_training_serves_every_length(
     assert found[0].config["towers"]["image"] == record["fingerprint"]
     again = bench.measured("a", 16, (0,))[0]
     assert again.date == found[0].date
-    assert {p.name for p in (tmp_path / "results" / "toy-towers").iterdir()} == {
+    assert {p.name for p in (tmp_path / "results" / "manifest-towers").iterdir()} == {
         f"{arm}-{bits}bit-seed0.json" for arm in "ab" for bits in (16, 128)
     }
 
@@ -113,7 +113,7 @@ class Towers:
     """Stands for the bench of towers: good arms are as good as the good systems of the other one."""
 
     def __init__(self, good: Sequence[str]) -> None:
-        self.bench, self.good = Bench(), good
+        self.bench, self.good, self.command = Bench(), good, "typed"
 
     def measured(self, arm: str, bits: int, seeds: Sequence[int]) -> list[Result]:
         assert arm in ARMS
@@ -129,19 +129,24 @@ def measured(tmp_path: Path) -> Measured:
     return found
 
 
-def test_the_paper_is_the_whole_grid_and_its_sides_are_told_apart(measured: Measured) -> None:
+def test_the_paper_is_the_whole_grid_and_its_sides_are_told_apart() -> None:
     towers = Towers(["vit-bert", "resnet-bert", "packaged-bert"])
-    checks = vit2cmh_on_captions(towers, measured, lengths=(64,))  # type: ignore[arg-type]
-    assert len(checks) == len(GRID) + 3
+    checks = vit2cmh_over_towers(towers, (0, 1), lengths=(64,))  # type: ignore[arg-type]
+    assert len(checks) == len(GRID)
     assert all(set(check) == set(FIELDS) for check in checks)
     assert [check["main"] for check in checks] == [True] + [False] * (len(checks) - 1)
     said = {check["baseline_name"]: check["verdict"] for check in checks[:3]}
     assert said == {"resnet-gru 64bit": "holds", "resnet-bert 64bit": "does not hold", "vit-gru 64bit": "holds"}
-    assert [check["baseline_name"] for check in checks[-3:]] == ["dcmh 64bit", "djsrh 64bit", "ucch 64bit"]
 
 
-def test_a_residual_network_is_set_against_a_shallow_one(measured: Measured) -> None:
-    checks = residual_on_labels(Towers(["cmhr_drn-resnet"]), measured, lengths=(32,))  # type: ignore[arg-type]
+def test_the_method_is_set_against_others_over_the_same_towers(measured: Measured) -> None:
+    checks = vit2cmh_on_captions(measured, lengths=(64,))
+    assert [check["baseline_name"] for check in checks] == ["dcmh 64bit", "djsrh 64bit", "ucch 64bit"]
+    assert {run.track for run in measured.bench.asked} == {"captions"}  # type: ignore[attr-defined]
+
+
+def test_a_residual_network_is_set_against_a_shallow_one() -> None:
+    checks = residual_on_labels(Towers(["cmhr_drn-resnet"]), (0, 1), lengths=(32,))  # type: ignore[arg-type]
     assert [(c["baseline_name"], c["metric"]) for c in checks] == [
         ("cmhr_drn-shallow 32bit", "map_all, mean over languages")
     ]

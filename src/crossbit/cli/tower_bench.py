@@ -73,7 +73,7 @@ class TowerBench:
     """Train and measure arms on one data set.
 
     Args:
-        data: as `HashingBench` has it.
+        hashing: the bench whose data, protocols and settings of the loop are used.
         runs: where towers and models are trained.
         results: result files of arms go to DATA-towers below it, records of towers to encoders.
         command: what to write down.
@@ -81,16 +81,21 @@ class TowerBench:
     """
 
     def __init__(
-        self, data: str, runs: Path, results: Path, command: str, changes: Mapping[str, Any] | None = None
+        self,
+        hashing: HashingBench,
+        runs: Path,
+        results: Path,
+        command: str,
+        changes: Mapping[str, Any] | None = None,
     ) -> None:
-        self.runs, self.results, self.command, self.changes = runs, results, command, changes or {}
-        self.hashing = HashingBench(data, LONGEST, runs, results / f"{data}-hashing", command)
+        self.hashing, self.runs, self.results, self.command = hashing, runs, results, command
+        self.changes = changes or {}
         self._towers: dict[str, str] = {}
 
     @cached_property
     def folder(self) -> Path:
         """Give the folder of the results."""
-        return self.results / f"{self.hashing.data}-towers"
+        return self.results / f"{Path(self.hashing.data).stem}-towers"
 
     def measured(self, arm: str, bits: int, seeds: Sequence[int]) -> list[Result]:
         """Give the results of an arm at a length, one a seed; train what is missing."""

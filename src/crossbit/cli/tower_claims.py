@@ -29,23 +29,27 @@ GRID = (
 RIVALS = {"dcmh": "DCMH, which learns from labels", "djsrh": "DJSRH", "ucch": "UCCH"}
 
 
-def vit2cmh_on_captions(
-    towers: TowerBench, measured: Measured, lengths: Sequence[int] = (64, 128)
+def vit2cmh_over_towers(
+    towers: TowerBench, seeds: Sequence[int], lengths: Sequence[int] = (64, 128)
 ) -> list[dict[str, Any]]:
-    """Test the grid of towers on caption retrieval, and the method itself against others over the packaged towers."""
-    checks = [
+    """Test the grid of towers on caption retrieval."""
+    return [
         claim(
             f"{sentence}, {bits} bits",
-            towers.measured(ours, bits, measured.seeds),
-            towers.measured(theirs, bits, measured.seeds),
+            towers.measured(ours, bits, seeds),
+            towers.measured(theirs, bits, seeds),
             metric="rsum",
             main=number == 0,
-            command=measured.command,
+            command=towers.command,
         )
         for number, (sentence, ours, theirs) in enumerate(GRID)
         for bits in lengths
     ]
-    return checks + [
+
+
+def vit2cmh_on_captions(measured: Measured, lengths: Sequence[int] = (64, 128)) -> list[dict[str, Any]]:
+    """Test the method against others on caption retrieval, all over the packaged towers."""
+    return [
         measured.check(
             f"over the packaged towers, both sides: {bits}-bit codes of vit2cmh beat {name}",
             "captions",
@@ -59,16 +63,16 @@ def vit2cmh_on_captions(
 
 
 def residual_on_labels(
-    towers: TowerBench, measured: Measured, lengths: Sequence[int] = (32, 128)
+    towers: TowerBench, seeds: Sequence[int], lengths: Sequence[int] = (32, 128)
 ) -> list[dict[str, Any]]:
     """Test what a residual network is worth to CMHR-DRN against a shallow one that was trained by the same recipe."""
     return [
         claim(
             f"codes of {bits} bits over the residual network beat those over a shallow one, both trained here alike",
-            towers.measured("cmhr_drn-resnet", bits, measured.seeds),
-            towers.measured("cmhr_drn-shallow", bits, measured.seeds),
+            towers.measured("cmhr_drn-resnet", bits, seeds),
+            towers.measured("cmhr_drn-shallow", bits, seeds),
             metric="map_all",
-            command=measured.command,
+            command=towers.command,
         )
         for bits in lengths
     ]
