@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from crossbit.cli.collection import app
+from crossbit.cli.collection import WAIT, app
 from crossbit.cli.locate import find_collection
 from crossbit.cli.show import counted, json_out, printable, say, table_out
 
@@ -15,7 +15,6 @@ _FOLDER = typer.Option(
     None, "--collection", "-c", metavar="FOLDER", help="The collection or its folder of pictures; else the nearest."
 )
 _JSON = typer.Option(False, "--json", help="Print JSON.")
-WAIT = typer.Option(0.0, "--wait", min=0, metavar="SECONDS", help="Wait so long for another writer.")
 
 
 @app.command()

@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at a collection, check it, ti
 
 _WHICH = typer.Argument(None, metavar="COLLECTION", help="A collection or its folder of pictures; else the nearest.")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
+WAIT = typer.Option(0.0, "--wait", min=0, metavar="SECONDS", help="Wait so long for another writer.")
 
 
 @app.command()
@@ -40,6 +41,8 @@ def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
         ("holds", f"{counted(stats.items, 'picture')}, {counted(stats.captions, 'caption')}; {', '.join(kinds)}"),
         *([("codes by", str(Choice(**stats.engine)))] if stats.engine else []),
         *([("probability", _worth(calibration))] if calibration is not None else []),
+        *([("migrating", f"to {stats.migrating}, not finished")] if stats.migrating else []),
+        *([("snapshots", ", ".join(stats.snapshots))] if stats.snapshots else []),
         ("quarantined", counted(stats.quarantined, "file")),
         ("size", f"{size(sum(stats.bytes.values()))}, {counted(stats.dead, 'dead entry', 'dead entries')}"),
         ("filter by", ", ".join(f"{name} ({' or '.join(types)})" for name, types in stats.fields.items())),
@@ -89,11 +92,11 @@ def verify(collection: Path = _WHICH, json: bool = _JSON) -> None:
 
 
 @app.command()
-def compact(collection: Path = _WHICH, json: bool = _JSON) -> None:
+def compact(collection: Path = _WHICH, wait: float = WAIT, json: bool = _JSON) -> None:
     """Drop removed pictures and old versions for good; needs room for a second copy while it runs."""
     from crossbit.search.collection import Collection
 
-    with Collection.open(find_collection(collection)) as opened:
+    with Collection.open(find_collection(collection), wait=wait) as opened:
         before = sum(opened.stats().bytes.values())
         opened.compact()
         after = sum(opened.stats().bytes.values())
@@ -122,12 +125,13 @@ def delete(
     collection: Path = typer.Option(
         None, "--collection", "-c", metavar="FOLDER", help="The collection; else the nearest."
     ),
+    wait: float = WAIT,
     json: bool = _JSON,
 ) -> None:
     """Take pictures out of a collection; the files stay, and the next `index` of their folder finds them again."""
     from crossbit.search.collection import Collection
 
-    with Collection.open(find_collection(collection)) as opened:
+    with Collection.open(find_collection(collection), wait=wait) as opened:
         deleted = opened.delete([int(name) if name.isdecimal() else Path(name) for name in pictures])
     if json:
         json_out({"deleted": deleted})

@@ -105,7 +105,7 @@ def search(
             "query": text or None,
             "image": image,
             "collection": opened.folder,
-            "model": opened.meta.model,
+            "model": (opened.snapshot if at is None else opened.at(at)).meta.model,
         }
         asked, total = text or printable(image or ""), len(opened)
         about = f"model: {head['model']}, {counted(total, 'picture')} in {printable(opened.folder)}"
