@@ -34,14 +34,21 @@ static inline uint64_t ones(uint64_t x) {
 #endif
 }
 
-int best_level(void);
-int take(PyObject *from, Py_buffer *into, Py_ssize_t bytes, int writable, const char *name);
+/* seen by the files of the extension, and by nobody else */
+#if defined(__GNUC__) || defined(__clang__)
+#define WITHIN __attribute__((visibility("hidden")))
+#else
+#define WITHIN
+#endif
+
+WITHIN int best_level(void);
+WITHIN int take(PyObject *from, Py_buffer *into, Py_ssize_t bytes, int writable, const char *name);
 
 /* _multi.c */
-extern const char table_doc[], probe_doc[];
-PyObject *multi_table(PyObject *self, PyObject *args);
-PyObject *multi_probe(PyObject *self, PyObject *args);
+WITHIN extern const char table_doc[], probe_doc[];
+WITHIN PyObject *multi_table(PyObject *self, PyObject *args);
+WITHIN PyObject *multi_probe(PyObject *self, PyObject *args);
 
 /* _dots.c */
-extern const char dots_doc[];
-PyObject *dots(PyObject *self, PyObject *args);
+WITHIN extern const char dots_doc[];
+WITHIN PyObject *dots(PyObject *self, PyObject *args);
