@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.errors import BatchError
 from crossbit.methods.vit2cmh import ViT2CMH, ViT2CMHConfig
+from crossbit.nn.export import export_head
 from crossbit.nn.losses import pairwise_likelihood, shares_label
 from crossbit.testing import check_method
 from crossbit.words import split_words, word_bytes
@@ -24,7 +27,7 @@ def read(captions: list[str], length: int = 4) -> Encoded:
     tokens, mask = torch.zeros(len(captions), length, 3), torch.zeros(len(captions), length, dtype=torch.bool)
     for row, caption in enumerate(captions):
         numbers = [word_bytes(word) for word in split_words(caption)]
-        tokens[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.float32)
+        tokens[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.float32).reshape(-1, 3)
         mask[row, : len(numbers)] = True
     return Encoded("text", tokens, mask, torch.randn(len(captions), 5))
 
@@ -91,6 +94,22 @@ def test_a_gru_reads_tokens_and_no_summary(text_net: str) -> None:
     assert method.reads_tokens
     before = method.relax(given["text"])
     torch.testing.assert_close(method.relax(replace(given["text"], pooled=torch.zeros(4, 5))), before)
+
+
+@pytest.mark.parametrize("text_net", ["gru", "vocabulary"])
+def test_exported_it_gives_the_same_codes_of_texts_of_any_length(text_net: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    method = ViT2CMH(replace(SMALL, text_net=text_net), DIMS).eval()  # type: ignore[arg-type]
+    given = batch()
+    method.prepare(given.views, {name: view.pooled for name, view in given.views.items()}, CAPTIONS)
+    export_head(method, "text", DIMS["text"], 4, False, True, tmp_path / "text.onnx")
+    told = read(["a red apple", "car", "", "old green car", "red"], length=6)
+    session = onnxruntime.InferenceSession(str(tmp_path / "text.onnx"), providers=["CPUExecutionProvider"])
+    wanted = {one.name for one in session.get_inputs()}
+    inputs = {name: getattr(told, name).numpy() for name in wanted}
+    with torch.no_grad():
+        np.testing.assert_allclose(session.run(None, inputs)[0], method.relax(told).numpy(), atol=1e-5)
 
 
 def test_plain_summaries_are_all_that_is_read_otherwise() -> None:
