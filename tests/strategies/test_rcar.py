@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from crossbit.batch import Moment
+from crossbit.strategies.ncr import NCR, NCRConfig
 from crossbit.strategies.rcar import RCAR, RCARConfig
 from strategies.toys import COUNT, Noting, Scoring, batch, evidence
 
@@ -57,6 +58,14 @@ def test_all_are_believed_in_the_warm_up() -> None:
     terms = strategy.losses(method, batch([0, 1, 2, 3]), AT, 0)
     assert method.seen[0].correspondence is None
     assert terms["own"].tolist() == [1.0] * 4
+
+
+def test_evidence_is_wanted_once_it_is_used() -> None:
+    assert [RCAR(RCARConfig(warm_up=2)).looks(epoch) for epoch in range(4)] == [False, False, True, True]
+    assert [NCR(NCRConfig(warm_up=1)).looks(epoch) for epoch in range(3)] == [False, True, True]
+    believing = RCAR(RCARConfig(warm_up=0, refurbish="none"))
+    assert not believing.needs_evidence
+    assert not believing.looks(5)
 
 
 def test_pairs_that_look_wrong_weigh_less_and_the_mean_weight_is_one() -> None:
