@@ -38,6 +38,7 @@ from crossbit.evaluation.search_page import filters_table, put, two_stage_lines,
 from crossbit.search.engines import FlatEngine, HammingEngine
 from crossbit.search.engines.flat import quantise
 from crossbit.search.engines.scan import Block
+from crossbit.search.query import EXACT_WHERE
 
 K = 10
 CHUNK = 1 << 16
@@ -107,7 +108,9 @@ def search(
     short: int,
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Find the ten best of one query in two stages, as a collection does."""
+    """Find the ten best of one query in two stages, as a collection does; where a filter leaves few, all are compared."""
+    if mask is not None and np.count_nonzero(mask) <= EXACT_WHERE:
+        return rows.search_among(query[None], K, [mask]).ids[0]
     found = codes.search_among(code[None], short, None if mask is None else [mask])
     return rerank(found, lambda _, ids: rows.score(query, ids), keep=K).ids[0]
 
@@ -199,7 +202,7 @@ def filtered(
     draw, found = np.random.default_rng(1), []
     few = min(50, args.queries)
     for share in (0.01, 0.1, 0.5, 1.0):
-        mask = draw.random(args.rows) < share
+        mask = draw.permutation(args.rows) < share * args.rows
         allowed = np.flatnonzero(mask)
         best = []
         for query in data.queries[:few]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from crossbit.codes import kernel
 from crossbit.codes.dots import dots_at
 from crossbit.errors import EngineError
 from crossbit.search.engines.base import Row, Rows
@@ -16,6 +17,9 @@ Precision = Literal["float32", "float16", "int8"]
 
 _FEW_QUERIES = 4
 """Up to here memory is the limit, not arithmetic: one thread is as fast as two that wait for each other on a busy machine."""
+
+_IN_PLACE = 16
+"""How many times more rows are compared at a time where they are not copied."""
 
 KEEP_BYTES = 128 << 20
 """Float32 copies of rows that are kept between searches: small collections answer without converting again."""
@@ -45,7 +49,18 @@ class FlatEngine(ScanEngine):
     def _store(self, rows: Rows) -> tuple[Rows, np.ndarray | None]:
         return quantise(rows, self.precision)
 
+    def _in_place(self, queries: int) -> bool:
+        """Say whether rows are compared where they lie: for few queries, since each reads them anew."""
+        return queries <= _FEW_QUERIES and kernel.extension() is not None
+
+    def _chunk(self, queries: int) -> int:
+        # nothing is copied in place, so only the scores take room
+        return super()._chunk(queries) * (_IN_PLACE if self._in_place(queries) else 1)
+
     def _compare(self, queries: Rows, block: Block, part: slice | np.ndarray) -> Float32[np.ndarray, "Q n"]:
+        if self._in_place(len(queries)):
+            places = np.arange(len(block.ids))[part] if isinstance(part, slice) else part
+            return np.stack([dots_at(block.rows, places, query, block.scales) for query in queries])
         rows = self._floats(block)[part] if self._small() else block.rows[part].astype(np.float32)
         few = len(queries) <= _FEW_QUERIES
         scores = np.stack([np.vecdot(rows, query) for query in queries]) if few else queries @ rows.T  # (Q, n)

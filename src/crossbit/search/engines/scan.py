@@ -144,7 +144,7 @@ class ScanEngine(ABC):
         self._check_search(rows, k, masks)
         best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in rows]
         for number, block in enumerate(self._blocks):
-            for part in self._parts(block, None if masks is None else masks[number]):
+            for part in self._parts(block, None if masks is None else masks[number], len(rows)):
                 scores = self._compare(rows, block, part)
                 if isinstance(part, slice) and block.alive is not None:
                     scores = np.where(block.alive[part], scores, np.float32(-np.inf))
@@ -167,9 +167,13 @@ class ScanEngine(ABC):
                 f"{[len(block.ids) for block in self._blocks]}, expected one for each"
             )
 
-    def _parts(self, block: Block, mask: np.ndarray | None) -> Iterator[slice | np.ndarray]:
+    def _chunk(self, queries: int) -> int:
+        """Say how many rows are compared at a time."""
+        return max(1, CHUNK_BYTES // (self.width * np.dtype(self.row).itemsize))
+
+    def _parts(self, block: Block, mask: np.ndarray | None, queries: int) -> Iterator[slice | np.ndarray]:
         """Walk through a block in chunks: all rows in place, or only those that are allowed."""
-        chunk = max(1, CHUNK_BYTES // (self.width * np.dtype(self.row).itemsize))
+        chunk = self._chunk(queries)
         if mask is None:
             yield from (slice(start, start + chunk) for start in range(0, len(block.ids), chunk))
             return
