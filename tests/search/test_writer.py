@@ -116,6 +116,27 @@ def test_segments_stay_few(tmp_path: Path) -> None:
     assert len(list((folder / "segments").iterdir())) == 2
 
 
+def test_tables_that_are_too_large_are_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, chance = tmp_path / "c", np.random.default_rng(3)
+    collection = Collection.create(folder, FakeModel(dim=DIM, bits=BITS))
+    with writer(folder, collection.meta) as committing:
+        committing.commit([record(number, chance) for number in range(40)])
+        size = committing.snapshot.segments[0].table_bytes
+        monkeypatch.setattr("crossbit.search.writer.JOIN_BYTES", int(2.5 * size))
+        for start in range(40, 240, 40):
+            committing.commit([record(number, chance) for number in range(start, start + 40)])
+        limit = int(2.5 * size)
+        assert len(committing.snapshot.segments) >= 3
+        assert all(segment.table_bytes <= limit for segment in committing.snapshot.segments)
+        committing.compact()
+        assert 3 <= len(committing.snapshot.segments) < 6
+        assert all(segment.table_bytes <= limit for segment in committing.snapshot.segments)
+        assert sorted(item.id for item in committing.snapshot.all_items()) == list(range(240))
+        monkeypatch.undo()
+        committing.compact()
+        assert len(committing.snapshot.segments) == 1
+
+
 def test_nothing_to_commit_costs_no_store(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     collection = Collection.create(folder, FakeModel())

@@ -117,6 +117,11 @@ class Segment:
         return CollectionError(f"{self.folder / name}: damaged, {why}", REPAIR)
 
     @property
+    def table_bytes(self) -> int:
+        """Give the size of the table of items."""
+        return self.card.files["items.arrow"].size
+
+    @property
     def names(self) -> list[str]:
         """Name the metadata columns, each `kind:name`."""
         return [name for name in self.table.schema.names if ":" in name]
@@ -204,6 +209,8 @@ def write_segment(folder: Path, name: str, parts: Iterable[Part]) -> SegmentCard
     joined = pa.concat_tables([part.table for part in parts], promote_options="default")
     order = np.argsort(np.concatenate([integers(chunk) for chunk in joined.column("id").chunks]), kind="stable")
     table = joined.take(column_of(order)).combine_chunks()
+    if any(column.num_chunks > 1 for column in table.columns):
+        raise CollectionError(f"{target}: more than 2 GB of paths, captions or metadata for one segment")
     with (target / "items.arrow").open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     source = np.repeat(np.arange(len(parts)), [part.table.num_rows for part in parts])[order]

@@ -22,12 +22,16 @@ from crossbit.search.durable import Receipt, told, write_whole, writing
 from crossbit.search.head import Head, Log, Meta, SegmentCard, read_head, read_meta, write_head, write_meta
 from crossbit.search.logs import append, read_log
 from crossbit.search.records import Record
-from crossbit.search.segment import Part, part_of, write_dead, write_segment
+from crossbit.search.segment import Part, Segment, part_of, write_dead, write_segment
 from crossbit.search.snapshot import Snapshot, open_snapshot
 from crossbit.search.walk import Broken
 
 if TYPE_CHECKING:
     from crossbit.search.store import Table
+
+JOIN_BYTES = 1 << 30
+"""Item tables are joined up to this size: paths, hashes and captions of ten million pictures or so. A column of Arrow holds two
+gigabytes of text at most."""
 
 _LOGS = ("quarantine-", "receipts-", "history-")
 
@@ -184,8 +188,11 @@ class Writer:
                 segment = type(segment)(self.data, card)
             alive.append(segment)
         joined: list[Part] = [part_of(records, self.meta)] if records else []
-        total = len(records)
+        total, size = len(records), joined[0].table.nbytes if joined else 0
         while records and alive and alive[-1].card.items - alive[-1].card.dead <= total:
+            size += alive[-1].table_bytes
+            if size > JOIN_BYTES:
+                break
             segment = alive.pop()
             total += segment.card.items - segment.card.dead
             joined.append(segment.part())
@@ -217,13 +224,28 @@ class Writer:
             if not self.head.store and not self.head.segments:
                 return
             self.table.squeeze()
-            parts = [segment.part() for segment in self.snapshot.segments]
-            living = [part for part in parts if part.table.num_rows]
-            segments = (write_segment(self.data, f"{commit:06d}", living),) if living else ()
-            head = replace(self.head, commit=commit, store=self.table.version, segments=segments)
+            cards = [
+                write_segment(self.data, f"{commit:06d}-{number}", [segment.part() for segment in group])
+                for number, group in enumerate(self._groups())
+            ]
+            head = replace(self.head, commit=commit, store=self.table.version, segments=tuple(cards))
             # old versions may go only when the head no longer names them
             self._finish(replace(head, receipts=self._receipts(head.receipts), tidying=True))
             self._tidy()
+
+    def _groups(self) -> list[list[Segment]]:
+        """Say which segments `compact` joins: all, unless their tables are too large for one."""
+        groups: list[list[Segment]] = []
+        room = 0
+        for segment in self.snapshot.segments:
+            if not segment.alive.any():
+                continue
+            if segment.table_bytes > room:
+                groups.append([])
+                room = JOIN_BYTES
+            groups[-1].append(segment)
+            room -= segment.table_bytes
+        return groups
 
     def _tidy(self) -> None:
         """Remove old versions of the store and start a new log of receipts."""
