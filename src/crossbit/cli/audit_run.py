@@ -79,6 +79,7 @@ def audit(
     """
     from crossbit.cli.fit import default_encoders, pairs_of
     from crossbit.training.crossfit import BESIDE, beside, fingerprint, folds_of, posterior
+    from crossbit.training.likeness import has_part
 
     encoders = default_encoders("vsepp")
     pairs = pairs_of(manifest, encoders, progress=progress)
@@ -102,10 +103,12 @@ def audit(
     alike = np.concatenate([part.alike for part in parts])
     probability = posterior(alike)
     better = [np.concatenate([getattr(part, name) for part in parts]) for name in ("caption", "item")]
-    keys = _keys(manifest)
+    keys, part = _keys(manifest), np.zeros(len(rows), bool)
+    doubted = np.flatnonzero(probability > 0.5)
+    part[doubted] = has_part(pairs, rows[doubted], better[0][doubted], better[1][doubted])
     suspects = [
         _suspect(
-            manifest, pairs, keys, int(rows[k]), float(probability[k]), float(alike[k]), *(int(b[k]) for b in better)
+            manifest, pairs, keys, int(rows[k]), float(probability[k]), bool(part[k]), *(int(b[k]) for b in better)
         )
         for k in np.lexsort((rows, -alike, -probability))
     ]
@@ -183,12 +186,10 @@ def _suspect(
     keys: list[tuple[int, int]],
     row: int,
     probability: float,
-    alike: float,
+    part: bool,
     caption: int,
     item: int,
 ) -> Suspect:
-    from crossbit.training.crossfit import PARTIAL
-
     own, place = keys[row]
     here, there = manifest.items[own], manifest.items[item] if item >= 0 else None
     return Suspect(
@@ -198,7 +199,7 @@ def _suspect(
         place,
         pairs.texts[row],
         round(probability, 4),
-        "" if probability <= 0.5 else "partial" if alike < PARTIAL else "complete",
+        "" if probability <= 0.5 else "partial" if part else "complete",
         pairs.texts[caption] if caption >= 0 else "",
         there.id if there else "",
         there.path if there else "",

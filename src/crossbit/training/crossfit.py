@@ -40,9 +40,6 @@ _ROWS = 512
 BESIDE = -1
 """The fold of items that are learnt from and not judged."""
 
-PARTIAL = 0.2
-"""A suspect that is more alike than all but this share of strangers has something in common: it is partly wrong."""
-
 
 @dataclass(frozen=True)
 class CrossfitConfig:
