@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from crossbit.cli.fit import fit
+from crossbit.cli.main import app
 from crossbit.data.arrays import encoder_of, features_of, holds_arrays, media_of
 from crossbit.data.sets import open_set
 from crossbit.encoders import load
@@ -81,6 +84,19 @@ def test_an_embedder_on_regions_is_exported_for_any_number_of_them(folder: Path,
     np.testing.assert_allclose(model.encode_image(regions[1:]), rows[1:], rtol=1e-4, atol=1e-5)
     with pytest.raises(UsageError, match="expected an array"):
         model.encode_image(["picture.png"])
+
+
+def test_the_command_line_takes_the_folder(folder: Path, tmp_path: Path) -> None:
+    words = ["scan", "--data", str(folder), "--output", str(tmp_path / "run"), "encoders.text=words", "vocabulary=64"]
+    done = CliRunner().invoke(app, ["train", *words, "width=16", "epochs=1", "batch_size=32", "--json"])
+    assert done.exit_code == 0, done.output
+    assert Model.load(tmp_path / "run" / "model").card.encoders == {"image": "regions:12", "text": "words"}
+    place = ["--output", str(tmp_path / "result.json"), "--json"]
+    done = CliRunner().invoke(
+        app, ["evaluate", str(tmp_path / "run" / "model"), "--data", str(folder), "--by", "score", *place]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["metrics"]["en"]["both"]["rsum"] > 0
 
 
 def test_a_width_is_a_number() -> None:

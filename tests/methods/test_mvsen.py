@@ -81,6 +81,18 @@ def test_the_score_is_the_formula_for_every_pair(direction: str) -> None:
 
 
 @torch.no_grad()
+def test_a_share_of_the_cosine_is_added() -> None:
+    given, changes = batch(), {"direction": "t2i"}
+    with_it, without = made(cosine_share=0.5, **changes), made(**changes)
+    words = without._side(given["text"][torch.tensor([1])]).late[0, :2]
+    regions = without._side(given["image"][torch.tensor([0])]).late[0, :3]
+    seen = weights_by_loops(words, regions, 10.0) @ regions
+    cosines = (words * seen).sum(1) / (words.norm(dim=1) * seen.norm(dim=1))
+    gap = with_it.score((given["text"],), (given["image"],)) - without.score((given["text"],), (given["image"],))
+    assert float(gap[1, 0]) == pytest.approx(0.5 * float(cosines.mean()), abs=1e-6)
+
+
+@torch.no_grad()
 def test_the_shared_encoder_is_one_for_both_sides() -> None:
     method = made(dims={"image": (4, 4), "text": (4, 4)})
     method.enter["image"].load_state_dict(method.enter["text"].state_dict())  # type: ignore[union-attr]
