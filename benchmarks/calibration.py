@@ -1,14 +1,15 @@
-"""Is a probability of 70 % right seven times of ten? Calibration on captions in two languages, asked in others.
+"""Is a probability of 70 % right seven times of ten? Calibration on captions and on questions, asked in other languages.
 
     python benchmarks/calibration.py    drawings of picto's validation split; results/search/calibration.json, docs/search.md
     python benchmarks/calibration.py --no-write --json
 
-A collection is made of the drawings with their names in two languages, and calibrated on those. Then it is asked in languages
-whose names it does not hold: each name once as it is, when its drawings are there, and once with all of its drawings left out
-of the answer, when nothing there is right. Every drawing of the same concept is a right answer. What is told: the expected
-calibration error of the first answer in ten bins, its Brier score beside that of one probability for all, the share of right
-first answers with 50 % or more and of questions without an answer with less, and how often that decides well, beside the
-threshold on the score alone that is chosen afterwards, with the answers known.
+A collection is made of the drawings with their names in two languages. It is calibrated on those, each hidden while it is
+asked, and once more on names in a third language as questions with known answers. Then it is asked in languages that it
+does not hold: each name once as it is, when its drawings are there, and once with all of its drawings left out of the
+answer, when nothing there is right. Every drawing of the same concept is a right answer. What is told: the expected
+calibration error of the first answer in ten bins, its Brier score beside that of one probability for all, the share of
+right first answers with 50 % or more and of questions without an answer with less, and how often that decides well, beside
+the threshold on the score alone that is chosen afterwards, with the answers known.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from crossbit import Collection, Model
 from crossbit.data.sets import open_set
 from crossbit.evaluation.machine import machine
 from crossbit.evaluation.search_page import calibration_table, put
+from crossbit.search.calibrate import Calibration
 
 LEAST = 0.5
 
@@ -44,26 +46,37 @@ def build(folder: Path, args: argparse.Namespace) -> tuple[Collection, dict[int,
     return made, {number: item.concept for number, item in zip(report.ids, named, strict=True) if number >= 0}
 
 
-def ask(
-    made: Collection, concepts: dict[int, str], args: argparse.Namespace, language: str
-) -> list[tuple[float, float, bool, bool]]:
-    """Ask names of a language; give of each first answer probability, score, whether it is right and whether one could be."""
+def names(args: argparse.Namespace, language: str, concepts: dict[int, str]) -> dict[str, str]:
+    """Give the name of each concept of the collection in a language."""
     manifest = open_set(args.data, [language]).select(split=args.split)
-    names = {item.concept: next((c.text for c in item.captions if c.kind == "name"), "") for item in manifest}
+    found = {item.concept: next((c.text for c in item.captions if c.kind == "name"), "") for item in manifest}
     known = set(concepts.values())
-    calibration = made.calibration
-    assert calibration is not None
-    found = []
-    for concept, text in sorted(names.items()):
-        if not text or concept not in known:
-            continue
-        hits = made.search(text, k=100)
+    return {concept: text for concept, text in sorted(found.items()) if text and concept in known}
+
+
+def first_answers(made: Collection, concepts: dict[int, str], texts: dict[str, str]) -> dict[str, list[list[float]]]:
+    """Ask names; give of each, with its drawings and without: whether they are there, whether the first is right, scores."""
+    model, found = made.model, {}
+    rows = model.encode("text", list(texts.values())).embedding
+    for concept, row in zip(texts, rows, strict=True):
+        hits = made.search(embedding=row, k=100)
+        answers = []
         for there in (True, False):
             left = [hit for hit in hits if there or concepts[hit.id] != concept][:10]
-            if left:
-                chance = calibration.probability([hit.score for hit in left])[0]
-                found.append((chance, left[0].score, there and concepts[left[0].id] == concept, there))
+            right = bool(left) and concepts[left[0].id] == concept
+            answers.append([float(there), float(right), *(hit.score for hit in left)])
+        found[concept] = answers
     return found
+
+
+def told(answers: dict[str, list[list[float]]], calibration: Calibration) -> list[tuple[float, float, bool, bool]]:
+    """Give of each first answer probability, score, whether it is right and whether one could be."""
+    return [
+        (calibration.probability(scores)[0], scores[0], bool(right), bool(there))
+        for both in answers.values()
+        for there, right, *scores in both
+        if scores
+    ]
 
 
 def judge(answers: list[tuple[float, float, bool, bool]]) -> dict[str, Any]:
@@ -98,7 +111,8 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--model", default="base")
     parser.add_argument("--held", default="en,de", help="languages of the collection's captions")
-    parser.add_argument("--languages", default="fr,es,ru,zh,ar", help="languages to ask in")
+    parser.add_argument("--questions", default="es", help="language of the questions with known answers")
+    parser.add_argument("--languages", default="fr,ru,zh,ar", help="languages to ask in")
     parser.add_argument("--out", type=Path, default=Path("results/search/calibration.json"))
     parser.add_argument("--page", type=Path, default=Path("docs/search.md"))
     parser.add_argument("--no-write", action="store_true", help="only print")
@@ -106,13 +120,24 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         made, concepts = build(Path(folder) / "collection", args)
-        fitted = made.calibrate()
-        asked = {language: judge(ask(made, concepts, args, language)) for language in args.languages.split(",")}
+        items: dict[str, list[int]] = {}
+        for number, concept in concepts.items():
+            items.setdefault(concept, []).append(number)
+        third = names(args, args.questions, concepts)
+        ways = {
+            "captions": made.calibrate(),
+            "questions": made.calibrate(questions=[(text, items[concept]) for concept, text in third.items()]),
+        }
+        asked = {}
+        for language in args.languages.split(","):
+            answers = first_answers(made, concepts, names(args, language, concepts))
+            asked[language] = {way: judge(told(answers, fitted)) for way, fitted in ways.items()}
     record = {
         "command": "python benchmarks/calibration.py", "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None, "threads": 1,
         "data": args.data, "split": args.split, "model": args.model, "held": args.held,
-        "items": len(concepts), "fitted": fitted.to_dict(),
+        "items": len(concepts), "questions": args.questions,
+        "fitted": {way: fitted.to_dict() for way, fitted in ways.items()},
         "asked": asked,
     }  # fmt: skip
     print(json.dumps(record) if args.json else calibration_table(record))

@@ -99,6 +99,17 @@ def test_a_collection_is_calibrated_on_its_captions(described: Collection) -> No
     )
 
 
+def test_questions_with_known_answers_are_asked_instead(described: Collection) -> None:
+    ids = {item.captions[0]: item.id for item in described}
+    questions = [(text, [number]) for text, number in ids.items()]
+    found = described.calibrate(questions=[*questions, ("asked of nothing that is here", [99_999])])
+    assert found.queries == len(questions)
+    assert found.kept > 0.9
+    assert described.search("star red", k=1, min_probability=0.5)[0].id == ids["star red"]
+    with pytest.raises(CollectionError, match="3 questions that a picture here answers, expected at least 20"):
+        described.calibrate(questions=questions[:3])
+
+
 def test_only_words_have_a_probability(described: Collection) -> None:
     described.calibrate()
     picture = described.search("a red star", k=1)[0].path

@@ -172,21 +172,24 @@ def cluster_table(record: Record) -> str:
 def calibration_table(record: Record) -> str:
     """Lay out what probabilities are worth, language by language."""
     heads = (
-        "asked in", "questions", "calibration error", "Brier", "one for all", "right, kept", "no answer, refused",
+        "asked in", "calibrated on", "calibration error", "Brier", "one for all", "right, kept", "no answer, refused",
         "decided well", "by the best score",
     )  # fmt: skip
     rows = [
         (
-            language, f"{one['questions']:,}", f"{one['error']:.3f}", f"{one['brier']:.3f}", f"{one['plain_brier']:.3f}",
-            f"{one['kept']:.0%}", f"{one['refused']:.0%}", f"{one['decided']:.1%}", f"{one['decided_by_best_score']:.1%}",
+            language, way, f"{one['error']:.3f}", f"{one['brier']:.3f}", f"{one['plain_brier']:.3f}", f"{one['kept']:.0%}",
+            f"{one['refused']:.0%}", f"{one['decided']:.1%}", f"{one['decided_by_best_score']:.1%}",
         )
-        for language, one in record["asked"].items()
+        for language, ways in record["asked"].items()
+        for way, one in ways.items()
     ]  # fmt: skip
     what = f"{record['items']:,} drawings of `{record['data']}` ({record['split']}) with names in {record['held']}"
-    fitted = f"model `{record['model']}`, calibrated on {record['fitted']['queries']} of the names"
+    counts = {way: fitted["queries"] for way, fitted in record["fitted"].items()}
+    fitted = f"{counts['captions']} of these, or on {counts['questions']} questions in {record['questions']}"
     lead = (
-        f"`{record['command']}`, {record['date']}: {what}, {fitted}; each question is asked with its drawings and without. *By "
-        f"the best score*: the threshold on the score chosen afterwards, with the answers known."
+        f"`{record['command']}`, {record['date']}: {what}, model `{record['model']}`, calibrated on {fitted}; each question is "
+        f"asked with its drawings and without. *By the best score*: the threshold on the score that is chosen afterwards, when "
+        f"the answers are known."
     )
     return f"{lead}\n\n{_table(heads, rows)}"
 

@@ -7,13 +7,17 @@ A collection's own captions are the queries: each is asked as if somebody had ju
 items, and only captions are asked whose item says it in other words or another language too: a collection with one caption a
 picture has nothing to tell how near other words are. Half of the questions have an answer in the collection and half have none,
 since nobody knows how often that is so in use; the probability is calibrated for that mixture. It is given for words only.
+
+A hidden caption is harder to answer than most real questions, which may use its words. Whoever has real questions, each with
+the pictures that answer it, has them asked instead, and nothing is hidden.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from crossbit.errors import CollectionError
-from crossbit.ranking import Ranking
 from crossbit.search.durable import read_json, write_json
 from crossbit.search.records import VIEWS, Hit
 from crossbit.search.snapshot import Snapshot
@@ -142,6 +145,15 @@ class _Asked:
         return _Asked(self.features[rows], self.right[rows], self.first[rows], self.question[rows], self.has_answer)
 
 
+@dataclass(frozen=True)
+class _Question:
+    """One question as it is searched, and what of an answer fits and is hidden."""
+
+    row: np.ndarray
+    judge: Callable[[Int64[np.ndarray, " n"]], tuple[Int64[np.ndarray, " f"], Bool[np.ndarray, " n"]]]
+    """Takes row ids; gives the items that the question fits, and which of the rows are hidden."""
+
+
 def fit(snapshot: Snapshot, *, queries: int = 500, seed: int = 0) -> Calibration:
     """Fit a calibration on a collection's own captions.
 
@@ -153,6 +165,41 @@ def fit(snapshot: Snapshot, *, queries: int = 500, seed: int = 0) -> Calibration
     Raises:
         CollectionError: fewer than 20 captions of pictures that have another one, or fewer than two pictures.
     """
+    captions = _own(snapshot)
+    drawn = np.sort(np.random.default_rng(seed).choice(captions, min(queries, len(captions)), replace=False))
+    rows = _rows(snapshot, drawn)
+    return _fitted(
+        snapshot, [_Question(row, partial(_fitting, snapshot, int(n))) for row, n in zip(rows, drawn, strict=True)]
+    )
+
+
+def fit_questions(snapshot: Snapshot, rows: np.ndarray, answers: Sequence[Collection[int]]) -> Calibration:
+    """Fit a calibration on questions whose answers are known.
+
+    Args:
+        snapshot: the collection.
+        rows: the questions' embeddings, or codes where the model has no other.
+        answers: ids of the items that answer each.
+
+    Raises:
+        CollectionError: fewer than 20 questions that some item answers, or fewer than two pictures.
+    """
+    known = {item for segment in snapshot.segments for item in segment.ids[segment.alive].tolist()}
+    fitting = [np.array(sorted(known.intersection(some)), np.int64) for some in answers]
+    asked = [
+        _Question(row, lambda ids, fits=fits: (fits, np.zeros(len(ids), bool)))  # type: ignore[misc]
+        for row, fits in zip(rows, fitting, strict=True)
+        if len(fits)
+    ]
+    if len(asked) < FEWEST or len(known) < 2:
+        raise CollectionError(
+            f"{snapshot.folder}: {len(asked)} questions that a picture here answers, expected at least {FEWEST} to calibrate"
+        )
+    return _fitted(snapshot, asked)
+
+
+def _own(snapshot: Snapshot) -> Int64[np.ndarray, " c"]:
+    """Give the rows of the captions that can be asked."""
     captions = np.array(
         [
             item.id * VIEWS + view
@@ -168,32 +215,37 @@ def fit(snapshot: Snapshot, *, queries: int = 500, seed: int = 0) -> Calibration
             f"{snapshot.folder}: {what}, expected at least {FEWEST} to calibrate",
             "captions in other words or languages lie beside the pictures; see docs/guides/search.md",
         )
-    drawn = np.sort(np.random.default_rng(seed).choice(captions, min(queries, len(captions)), replace=False))
-    asked = _ask(snapshot, drawn)
+    return captions
+
+
+def _fitted(snapshot: Snapshot, questions: Sequence[_Question]) -> Calibration:
+    """Ask, measure on one half what the other half fits, and fit on all."""
+    asked = _ask(snapshot, questions)
     even = (np.arange(len(asked.has_answer)) // 2) % 2 == 0  # both questions of a caption stay together
     tried = _measure(asked.some(~even), *_both(asked.some(even)))
     first, others = (tuple(weights.tolist()) for weights in _both(asked))
     return Calibration(
-        first, others, snapshot.meta.fingerprint, snapshot.head.commit, len(drawn),
+        first, others, snapshot.meta.fingerprint, snapshot.head.commit, len(questions),
         **{name: round(value, 4) for name, value in tried.items()},
     )  # fmt: skip
 
 
-def _ask(snapshot: Snapshot, captions: Int64[np.ndarray, " c"]) -> _Asked:
-    """Ask every caption twice: with itself hidden, and with every item hidden that it would fit."""
+def _ask(snapshot: Snapshot, questions: Sequence[_Question]) -> _Asked:
+    """Ask every question twice: with what is hidden hidden, and with every item hidden that it would fit."""
     features: list[np.ndarray] = []
     right: list[bool] = []
     first: list[bool] = []
     question: list[int] = []
     has_answer: list[bool] = []
     wide = min(max(_WIDE, (BEST + 4) * snapshot.views), snapshot.rows)
-    for start in range(0, len(captions), _BATCH):
-        part = captions[start : start + _BATCH]
-        found = _search(snapshot, part, wide)
-        for place, caption in enumerate(part.tolist()):
+    for start in range(0, len(questions), _BATCH):
+        part = questions[start : start + _BATCH]
+        asked = np.stack([one.row for one in part])
+        found = snapshot.flat.search(asked, wide) if snapshot.meta.dim else snapshot.hamming.search(asked, wide)
+        for place, one in enumerate(part):
             ids, scores = found.ids[place], found.scores[place]
             ids, scores = ids[ids >= 0], scores[ids >= 0]
-            fitting, hidden = _fitting(snapshot, caption, ids)
+            fitting, hidden = one.judge(ids)
             for gone in (hidden, np.isin(ids // VIEWS, fitting)):
                 items, best = _fold(ids[~gone], scores[~gone])
                 if not len(items):
@@ -208,15 +260,15 @@ def _ask(snapshot: Snapshot, captions: Int64[np.ndarray, " c"]) -> _Asked:
     )
 
 
-def _search(snapshot: Snapshot, rows: Int64[np.ndarray, " q"], k: int) -> Ranking:
-    """Search with rows of the collection itself."""
+def _rows(snapshot: Snapshot, rows: Int64[np.ndarray, " q"]) -> np.ndarray:
+    """Give rows of the collection itself, as they are searched with."""
     if snapshot.meta.dim:
-        return snapshot.flat.search(snapshot.flat.rows(rows), k)
+        return snapshot.flat.rows(rows)
     codes = np.zeros((len(rows), snapshot.hamming.width), np.uint8)
     for block in snapshot.hamming.blocks:
         where, at = block.places(rows)
         codes[where] = block.rows[at]
-    return snapshot.hamming.search(codes, k)
+    return codes
 
 
 def _fitting(

@@ -15,7 +15,7 @@ import numpy as np
 from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
 from crossbit.search import snapshots
-from crossbit.search.calibrate import BEST, FILE, Calibration, fit
+from crossbit.search.calibrate import BEST, FILE, Calibration, fit, fit_questions
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
@@ -226,18 +226,26 @@ class Collection(Opened):
 
     # writing
 
-    def calibrate(self, *, queries: int = 500, seed: int = 0) -> Calibration:
+    def calibrate(
+        self, *, queries: int = 500, seed: int = 0, questions: Sequence[tuple[str, Iterable[int]]] | None = None
+    ) -> Calibration:
         """Fit on the collection's own captions how likely an answer is right; from then on hits have a probability.
 
         Args:
             queries: captions to ask.
             seed: of their draw.
+            questions: texts, each with the ids of the items that answer it, to be asked instead of captions.
 
         Raises:
             CollectionError: there are too few captions, another process writes, or the disk is full.
         """
         with writing(self.folder, self.wait), told(self.folder):
-            found = fit(self.snapshot, queries=queries, seed=seed)
+            if questions is None:
+                found = fit(self.snapshot, queries=queries, seed=seed)
+            else:
+                asked = self.model.encode("text", [text for text, _ in questions])
+                rows = asked.embedding if self.meta.dim else asked.code
+                found = fit_questions(self.snapshot, np.asarray(rows), [list(ids) for _, ids in questions])
             found.save(self.folder / FILE)
         return found
 
