@@ -25,6 +25,8 @@ from crossbit.search.head import Head, Meta, is_collection, root_for_head, write
 from crossbit.search.importing import stand_in, take_in
 from crossbit.search.ingest import Ingest, Settings
 from crossbit.search.migrate import cancel, migrate
+from crossbit.search.mirror import mirror_of
+from crossbit.search.moving import check_engine_name, drop_tables, switch
 from crossbit.search.opened import Opened
 from crossbit.search.place import check_place, clear, load_model, reference_of
 from crossbit.search.plan import Known, Plan, plan
@@ -72,7 +74,7 @@ class Collection(Opened):
         *,
         root: str | Path | None = None,
         vectors: Precision = "float16",
-        engine: Wanted = "auto",
+        engine: Wanted | str = "auto",
         replace: bool = False,
     ) -> Self:
         """Make an empty collection.
@@ -83,7 +85,8 @@ class Collection(Opened):
             root: the folder of the pictures. Item paths are kept relative to it, so that both can be moved.
             vectors: how embeddings are held: float16, int8 at half the size and a cosine that is off by up to 0.01, or float32.
             engine: what searches the codes: "scan" and "mih" find all of the nearest, "hnsw" most of them; "auto" chooses by
-                their number and width, see `crossbit.search.engines.choice`.
+                their number and width, see `crossbit.search.engines.choice`. `milvus://HOST:PORT/NAME` keeps the rows on that
+                server as well and searches there; see docs/guides/milvus.md.
             replace: drop the collection that is there.
 
         Raises:
@@ -93,8 +96,7 @@ class Collection(Opened):
         folder, reference = Path(folder), reference_of(model)
         if vectors not in get_args(Precision):
             raise UsageError(f"vectors {vectors!r}, expected one of {', '.join(get_args(Precision))}")
-        if engine not in get_args(Wanted):
-            raise UsageError(f"engine {engine!r}, expected one of {', '.join(get_args(Wanted))}")
+        engine = check_engine_name(engine)
         check_place(folder, replace)
         model = load_model(model)
         if not model.dim and not model.bits:
@@ -116,7 +118,11 @@ class Collection(Opened):
         with told(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with writing(folder), told(folder):
+            if is_collection(folder):
+                drop_tables(folder)
             clear(folder)
+            if (mirror := mirror_of(folder, meta)) is not None:
+                mirror.create()
             write_meta(folder, meta)
             write_head(folder, Head(root="" if root is None else root_for_head(Path(root), folder)))
         return cls(folder, model)
@@ -639,6 +645,42 @@ class Collection(Opened):
         """
         merge(Path(out), Path(folder), Path(root), replace_old=replace)
         return cls(Path(folder), model)
+
+    def use_engine(self, engine: Wanted | str, *, keep: bool = False) -> None:
+        """Search with another engine from now on; `milvus://HOST:PORT/NAME` brings all rows to that server.
+
+        The collection stays whole in its folder, so this can be taken back at any time, also when the server is gone.
+
+        Args:
+            engine: as in `create`.
+            keep: leave the tables that the collection has on a server now.
+
+        Raises:
+            EngineError: the server does not answer, or other tables have that name; the engine stays as it was.
+            CollectionError: another process writes.
+        """
+        with writer(self.folder, self.meta, self.wait) as committing:
+            switch(committing, check_engine_name(engine), keep=keep)
+        self.meta = self.snapshot.meta
+
+    def check_engine(self) -> tuple[int, int]:
+        """Compare all rows on the server with those here and mend what differs there.
+
+        Returns:
+            How many rows were brought, and how many removed.
+
+        Raises:
+            UsageError: the rows are on no server.
+            EngineError: the server does not answer.
+            CollectionError: another process writes.
+        """
+        with writer(self.folder, self.meta, self.wait) as committing:
+            if committing.mirror is None:
+                raise UsageError(
+                    f"{self.folder}: searched by the engine {self.meta.engine!r}, expected one on a server",
+                    "`crossbit collection engine milvus://HOST:PORT` brings the rows to one",
+                )
+            return committing.mirror.compare(committing.snapshot)
 
     def cancel_migration(self) -> bool:
         """Give up an unfinished move to another model, and say whether there was one."""

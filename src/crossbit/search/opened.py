@@ -11,7 +11,9 @@ from typing import Any, Literal, Self
 from crossbit.errors import FingerprintError
 from crossbit.search.calibrate import Calibration, find
 from crossbit.search.duplicates import NEAR, Group, duplicates
+from crossbit.search.far import Far
 from crossbit.search.head import read_head, read_meta
+from crossbit.search.mirror import mirror_of
 from crossbit.search.place import load_model, reference_of
 from crossbit.search.records import Item, Stats, VerifyReport, Version
 from crossbit.search.snapshot import Snapshot, open_snapshot
@@ -33,6 +35,7 @@ class Opened:
         self._snapshot: Snapshot | None = None
         self._state: tuple[int, ...] = ()
         self._past: dict[str, Snapshot] = {}
+        self._server: Far | None = None
         if model is not None:
             self._model = self._checked(load_model(model))
 
@@ -49,7 +52,20 @@ class Opened:
             if self._snapshot.meta.fingerprint != self.meta.fingerprint:
                 self._model = None  # it moved to another model meanwhile
             self.meta = self._snapshot.meta
+            self._snapshot.far = self._far()
         return self._snapshot
+
+    def _far(self) -> Any:
+        """Give what searches on a server, where the collection has one; the connection is kept from commit to commit."""
+        mirror = mirror_of(self.folder / (self._snapshot.head.place if self._snapshot else ""), self.meta)
+        if mirror is None:
+            return None
+        if self._server is None or (self._server.mirror.folder, self._server.mirror.meta) != (
+            mirror.folder,
+            mirror.meta,
+        ):
+            self._server = Far(mirror)
+        return self._server
 
     def at(self, version: str | int) -> Snapshot:
         """Give a commit of the past: a snapshot by name, a commit by number, or the last one up to a date or time (UTC).
@@ -123,7 +139,7 @@ class Opened:
 
     def close(self) -> None:
         """Let go of the files and the model."""
-        self._snapshot, self._model = None, None
+        self._snapshot, self._model, self._server = None, None, None
         self._past.clear()
 
     def duplicates(self, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR) -> list[Group]:

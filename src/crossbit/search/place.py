@@ -22,6 +22,7 @@ OURS = frozenset(
         "store",
         "tokens",
         "calibration.json",
+        "milvus.json",
         "lock",
     }
 )

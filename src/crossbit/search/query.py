@@ -19,6 +19,9 @@ from crossbit.search.snapshot import Snapshot
 TWO_STAGES_ABOVE = 20_000
 """Rows from which on codes make a short list: below, comparing all embeddings takes a few milliseconds and misses nothing."""
 
+EXACT_WHERE = 100_000
+"""Rows that a condition may leave for all their embeddings to be compared: among so few, codes would find too little."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -102,18 +105,19 @@ def _rank(
     rows = min(k * snapshot.views, snapshot.rows)
     if embedding is None:
         assert code is not None
-        return snapshot.hamming.search_among(code, rows, allow)
+        return snapshot.over("codes", query.where).search_among(code, rows, allow)  # type: ignore[no-any-return]
     if code is None:
         if query.candidates is not None:
             raise UsageError(
                 "search: candidates need a code of the query, an embedding has none", "leave `candidates` away"
             )
-        return snapshot.flat.search_among(embedding, rows, allow)
-    if query.candidates is None and snapshot.rows <= TWO_STAGES_ABOVE:
-        return snapshot.flat.search_among(embedding, rows, allow)
+        return snapshot.over("vectors", query.where).search_among(embedding, rows, allow)
+    left = snapshot.rows if allow is None else sum(int(np.count_nonzero(mask)) for mask in allow)
+    if query.candidates is None and (snapshot.rows <= TWO_STAGES_ABOVE or (allow is not None and left <= EXACT_WHERE)):
+        return snapshot.over("vectors", query.where).search_among(embedding, rows, allow)
     wanted = query.candidates or max(200, 20 * k)
     short = min(max(wanted, k) * -(-snapshot.rows // len(snapshot)), snapshot.rows)
-    shortlist = snapshot.hamming.search_among(code, short, allow)
+    shortlist = snapshot.over("codes", query.where).search_among(code, short, allow)
     return rerank(shortlist, lambda _, ids: snapshot.flat.score(embedding[0], ids), keep=short)
 
 

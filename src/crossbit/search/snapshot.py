@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,15 @@ from crossbit.search.arrow import column_of, scalar
 from crossbit.search.engines.choice import Choice, choose, open_engine
 from crossbit.search.engines.flat import FlatEngine
 from crossbit.search.engines.hamming import HammingEngine
+from crossbit.search.engines.milvus import is_address
 from crossbit.search.head import Head, Meta, SegmentCard, read_head, read_meta, root_of
 from crossbit.search.metadata import rows_of
 from crossbit.search.records import Item, Record, moment
 from crossbit.search.segment import REPAIR, Segment
 from crossbit.search.walk import Broken
+
+if TYPE_CHECKING:
+    from crossbit.search.far import Far
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,9 @@ class Snapshot:
             opened.get(_identity(card)) or Segment(self.data, card) for card in head.segments
         ]
 
+    far: Far | None = None
+    """What searches the commit on a server; only the last one has it."""
+
     def __len__(self) -> int:
         return self.head.items
 
@@ -96,7 +104,8 @@ class Snapshot:
     @cached_property
     def choice(self) -> Choice:
         """Choose what searches the codes."""
-        return choose(self.rows, self.meta.bits, engine=self.meta.engine, threads=self.threads)  # type: ignore[arg-type]
+        engine = "auto" if is_address(self.meta.engine) else self.meta.engine
+        return choose(self.rows, self.meta.bits, engine=engine, threads=self.threads)  # type: ignore[arg-type]
 
     @cached_property
     def hamming(self) -> HammingEngine:
@@ -106,6 +115,12 @@ class Snapshot:
         for segment in self.segments:
             engine.attach(segment.block("codes"))
         return engine
+
+    def over(self, kind: Literal["vectors", "codes"], where: str | None) -> Any:
+        """Give what searches a kind of rows under a condition: here, or on the server that has them."""
+        if self.far is not None:
+            return self.far.over(self, kind, where)
+        return self.flat if kind == "vectors" else self.hamming
 
     @cached_property
     def own_fields(self) -> dict[str, set[str]]:
@@ -266,7 +281,7 @@ def open_snapshot(folder: Path, meta: Meta, before: Snapshot | None = None) -> S
     """
     for _ in range(20):
         head = read_head(folder)
-        meta = read_meta(folder / head.place) if head.place else meta
+        meta = read_meta(folder / head.place)  # the engine, or the model, may be another one by now
         try:
             return Snapshot(folder, meta, head, before)
         except FileNotFoundError as error:

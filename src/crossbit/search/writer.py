@@ -21,6 +21,7 @@ from crossbit.errors import CollectionError
 from crossbit.search.durable import Receipt, told, write_whole, writing
 from crossbit.search.head import Head, Log, Meta, SegmentCard, read_head, read_meta, write_head, write_meta
 from crossbit.search.logs import append, read_log
+from crossbit.search.mirror import Mirror, left_behind, mirror_of
 from crossbit.search.records import Record
 from crossbit.search.segment import Part, Segment, part_of, write_dead, write_segment
 from crossbit.search.snapshot import Snapshot, open_snapshot
@@ -49,7 +50,9 @@ def writer(folder: Path, meta: Meta, wait: float = 0.0) -> Iterator[Writer]:
         CollectionError: another process writes, or the collection is damaged.
     """
     with writing(folder, wait):
-        yield Writer(folder, meta)
+        opened = Writer(folder, meta)
+        yield opened
+        opened.bring(patient=True)
 
 
 class Writer:
@@ -114,6 +117,22 @@ class Writer:
         """
         with told(self.folder), self._undoing():
             self._commit(list(records), np.unique(np.fromiter(removed, np.int64)), quarantine, root)
+        self.bring()
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """Give what keeps a server equal to the commits, where the collection has one."""
+        return mirror_of(self.data, self.meta)
+
+    def bring(self, *, patient: bool = False) -> None:
+        """Bring to the server what it lacks; what cannot be brought now is searched here, and brought later.
+
+        Args:
+            patient: wait for a server that did not answer before.
+        """
+        if self.mirror is not None:
+            self.mirror.patient |= patient
+            self.mirror.bring(self.snapshot)
 
     @contextmanager
     def _undoing(self) -> Iterator[None]:
@@ -147,10 +166,13 @@ class Writer:
             name = f"quarantine-{head.commit:06d}.jsonl" if quarantine else ""
             receipt = write_whole(self.data / name, lines_of(quarantine.values())) if quarantine else None
             head = replace(head, quarantine=name, quarantine_receipt=receipt)
-        self._finish(head if root is None else replace(head, root=root))
+        changed = [*removed.tolist(), *(record.id for record in records)]
+        self._finish(head if root is None else replace(head, root=root), changed=changed)
 
-    def _finish(self, head: Head, *, new_history: bool = False) -> None:
+    def _finish(self, head: Head, *, new_history: bool = False, changed: Iterable[int] = ()) -> None:
         """Replace the head, which is the commit, and drop what no commit names any more."""
+        if self.mirror is not None:
+            self.mirror.note(self.head, head, changed)
         log = Log(f"history-{head.commit:06d}.jsonl") if new_history else head.history
         now = datetime.now(UTC).isoformat(timespec="seconds")
         known = {"commit": head.commit, "time": now, "items": head.items, "store": head.store, "root": head.root}
@@ -167,7 +189,10 @@ class Writer:
         """
         with told(self.folder), self._undoing():
             self.__dict__.pop("table", None)
+            self.__dict__.pop("mirror", None)
+            before = self.head
             write_head(self.folder, head)
+            left_behind(self.folder, before, head)
             self.snapshot = open_snapshot(self.folder, self.meta, self.snapshot)
             self._sweep()
 
