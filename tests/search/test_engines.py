@@ -138,3 +138,21 @@ def test_refuses(tmp_path: Path) -> None:
     assert len(FlatEngine.load(tmp_path)) == 1
     FlatEngine().save(tmp_path / "empty")
     assert len(FlatEngine.load(tmp_path / "empty")) == 0
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 9, 12])
+def test_codes_that_are_no_whole_words_are_filled_up_once(width: int) -> None:
+    random = np.random.default_rng(width)
+    codes, queries = (random.integers(0, 4, (n, width), dtype=np.uint8) for n in (900, 7))
+    engine = HammingEngine(8 * width)
+    engine.add(np.arange(900), codes)
+    engine.remove(np.arange(0, 900, 5))
+    for _ in range(2):
+        found = engine.search(queries, 30)
+        distances = np.unpackbits(queries[:, None] ^ codes[None], axis=2).sum(axis=2).astype(int)
+        distances[:, ::5] = 8 * width + 1
+        expected = np.argsort(distances, axis=1, kind="stable")[:, :30]
+        np.testing.assert_array_equal(found.ids, expected)
+        np.testing.assert_allclose(
+            found.scores, 1 - 2 * np.take_along_axis(distances, expected, 1) / (8 * width), atol=1e-6
+        )

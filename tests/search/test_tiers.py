@@ -12,6 +12,7 @@ from crossbit.codes import kernel
 from crossbit.errors import UsageError
 from crossbit.search import query as query_module
 from crossbit.search.collection import Collection
+from crossbit.search.engines import HammingEngine
 from search.fakes import FakeModel
 
 
@@ -63,3 +64,27 @@ def test_what_is_not_there_is_refused(model: FakeModel, tmp_path: Path) -> None:
         Collection.create(tmp_path / "c", model, vectors="int4")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="engine 'ivf', expected one of auto, scan, mih, hnsw"):
         Collection.create(tmp_path / "c", model, engine="ivf")  # type: ignore[arg-type]
+
+
+def test_where_few_are_left_all_of_them_are_compared(
+    model: FakeModel, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Collection.create(tmp_path / "c", model, root=pictures)
+    made.sync(pictures, progress=False)
+    monkeypatch.setattr(query_module, "TWO_STAGES_ABOVE", 0)
+    two_stages = [hit.path.name for hit in made.search("red", k=2, where="name != 'blue.png'")]
+    asked: list[int] = []
+    scan = HammingEngine.search_among
+
+    def spy(self: HammingEngine, rows: np.ndarray, k: int, masks: object) -> object:
+        asked.append(k)
+        return scan(self, rows, k, masks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HammingEngine, "search_among", spy)
+    assert [hit.path.name for hit in made.search("red", k=2, where="name != 'blue.png'")] == two_stages
+    assert asked == []  # seven rows are left: no short list
+    made.search("red", k=2)
+    made.search("red", k=2, where="name != 'blue.png'", candidates=5)  # a short list that is asked for is made
+    monkeypatch.setattr(query_module, "EXACT_WHERE", 6)
+    made.search("red", k=2, where="name != 'blue.png'")
+    assert len(asked) == 3

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
+from crossbit.codes import kernel
 from crossbit.codes.hamming import hamming_distances, hamming_topk
 from crossbit.errors import EngineError
 from crossbit.ranking import Ranking
@@ -30,6 +31,7 @@ class HammingEngine(ScanEngine):
         super().__init__()
         self.bits = bits
         self.threads = threads
+        self._filled: dict[int, Rows] = {}  # by block, which lives as long as the engine does
 
     def _settings(self) -> dict[str, Any]:
         return {"bits": self.bits, "threads": self.threads}
@@ -68,7 +70,17 @@ class HammingEngine(ScanEngine):
         self, block: Block, queries: Rows, k: int, may: Bool[np.ndarray, " N"] | None
     ) -> tuple[Int64[np.ndarray, "Q k"], Int32[np.ndarray, "Q k"]]:
         """Give the places of the k nearest in a block and their distances; `may` says which may be found."""
-        return hamming_topk(queries, block.rows, k, allow=may, threads=self.threads)
+        rows = self._whole(block)
+        asked = kernel.whole_words(queries) if rows is not block.rows else queries
+        return hamming_topk(asked, rows, k, allow=may, threads=self.threads)
+
+    def _whole(self, block: Block) -> Rows:
+        """Give a block's codes as rows of whole 64-bit words: in place, or filled up once and kept."""
+        if block.rows.shape[1] % 8 == 0 or kernel.extension() is None:
+            return block.rows
+        if id(block) not in self._filled:
+            self._filled[id(block)] = kernel.whole_words(block.rows)
+        return self._filled[id(block)]
 
     @property
     def blocks(self) -> Sequence[Block]:
