@@ -76,6 +76,17 @@ def test_holm_takes_a_verdict_back() -> None:
     assert [one["verdict"] for one in found] == ["does not hold", "holds", "does not hold"]
 
 
+def test_a_short_list_and_distractors_are_measured_on_one_model(data: Path, tmp_path: Path) -> None:
+    measured = bench(data, tmp_path)
+    plain, disturbed = measured.measured(Trial("vsepp", 0)), measured.measured(Trial("vsepp", 0, 18))
+    behind = measured.measured(Trial("scan", 0, behind="vsepp"))
+    assert (plain.config["distractors"], disturbed.config["distractors"]) == (0, 18)
+    assert behind.config["milliseconds_a_query"] > 0
+    assert behind.model["by"] == "score"
+    assert len(list((tmp_path / "runs" / "picto-fine").iterdir())) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["vse_fusion", "mvsen"])
 def test_claims_are_measured_and_kept(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     for module in (fine_bench, fine_claims):

@@ -113,7 +113,8 @@ def cosines_without_gradient(
     flat = torch.bmm(weights.view(nb, na * la, lb), gram, out=work.view(nb, na * la, lb))
     squared = flat.view(nb, na, la, lb).mul_(weights).sum(3)
     lengths = a.norm(dim=2)[None] * squared.clamp_(min=1e-12).sqrt_()
-    return (along / lengths.clamp_(min=1e-8)).transpose(0, 1)
+    found: Tensor = (along / lengths.clamp_(min=1e-8)).transpose(0, 1)
+    return found
 
 
 def see(weights: Float[Tensor, "Na Nb La Lb"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Na Nb La D"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -52,7 +52,8 @@ class GPO(nn.Module):
         ranked = ranked.masked_fill(~torch.isfinite(ranked), 0.0)
         return (ranked * weights.unsqueeze(1)).sum(2)
 
-    def _weights(self, lengths: Tensor, longest: int | Tensor) -> Float[Tensor, "B L"]:
+    def _weights(self, lengths: Tensor, longest: Any) -> Float[Tensor, "B L"]:
+        # `longest` is a number, or while a graph is traced for any number of tokens, a tensor
         rank = torch.arange(longest, device=lengths.device, dtype=torch.float32)
         half = torch.arange(0, self.width, 2, device=lengths.device, dtype=torch.float32)
         angle = rank[:, None] * torch.exp(-half * (math.log(10_000.0) / self.width))
