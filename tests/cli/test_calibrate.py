@@ -35,7 +35,7 @@ def test_search_tells_how_likely_an_answer_is(folder: Path) -> None:
     found = json.loads(run.invoke(app, ["search", "a red star", "-c", str(folder), "--json"]).stdout)
     assert found["hits"][0]["probability"] is None
     done = run.invoke(app, ["collection", "calibrate", str(folder), "--queries", "100"])
-    assert "from 100 captions; of captions not seen:" in done.stdout
+    assert "from 100 questions; of questions not seen:" in done.stdout
     told = run.invoke(app, ["search", "a red star", "-c", str(folder), "-n", "2"])
     lines = told.stdout.splitlines()
     assert lines[0].split() == ["rank", "score", "likely", "path", "why"]
@@ -54,6 +54,32 @@ def test_search_tells_how_likely_an_answer_is(folder: Path) -> None:
         json.loads(run.invoke(app, ["collection", "info", str(folder), "--json"]).stdout)["calibration"]["queries"]
         == 100
     )
+
+
+def test_questions_of_a_file_are_asked(folder: Path) -> None:
+    run = CliRunner()
+    file = folder / "questions.tsv"
+    # the first is answered by two pictures, named below the folder and by their whole path
+    lines = [
+        f"star red\t3.png\t{folder / '4.png'}",
+        "",
+        *(f"{shape} blue\t{16 + n}.png" for n, shape in enumerate(SHAPES)),
+    ]
+    lines += [f"a {colour} boat\t{8 * n + 7}.png" for n, colour in enumerate(COLOURS)]
+    lines += [f"a {colour} fish\t{8 * n + 6}.png" for n, colour in enumerate(COLOURS)]
+    file.write_text("\n".join(lines))
+    done = run.invoke(app, ["collection", "calibrate", str(folder), "--questions", str(file)])
+    assert "from 25 questions" in done.stdout
+    for line, what in (
+        ("star red\tnone.png", "questions.tsv:1: 'none.png' is no picture of the collection"),
+        ("star red", "questions.tsv:1: a question and no picture"),
+        ("\t3.png", "questions.tsv:1: a question and no picture"),
+    ):
+        file.write_text(line)
+        wrong = run.invoke(app, ["collection", "calibrate", str(folder), "--questions", str(file)])
+        assert (wrong.exit_code, what in wrong.stderr) == (3, True)
+    wrong = run.invoke(app, ["collection", "calibrate", str(folder), "--questions", str(folder / "nowhere")])
+    assert "cannot be read" in wrong.stderr
 
 
 def test_a_collection_is_held_as_index_was_told(folder: Path) -> None:

@@ -58,22 +58,37 @@ def calibrate(
         500, "--queries", min=20, metavar="N", help="Captions to ask; all where there are fewer."
     ),
     seed: int = typer.Option(0, "--seed", metavar="N", help="Of the draw of captions."),
+    questions: Path = typer.Option(
+        None,
+        "--questions",
+        metavar="FILE",
+        help="Ask these in place of captions: lines of a question and the pictures that answer it, separated by tabs.",
+    ),
     json: bool = _JSON,
 ) -> None:
     """Learn from the captions how likely an answer is right: `search` then tells, and `--min-probability` can refuse all."""
+    from crossbit.search.calibrate import read_questions
     from crossbit.search.collection import Collection
 
     with Collection.open(find_collection(collection)) as opened:
-        found = opened.calibrate(queries=queries, seed=seed)
+        known = None if questions is None else read_questions(questions, opened.snapshot)
+        found = opened.calibrate(queries=queries, seed=seed, questions=known)
     if json:
         json_out(found.to_dict())
     else:
         typer.echo(_worth(found))
 
 
+def waits(server: Mapping[str, Any]) -> str:
+    """Say what a server lacks of a collection."""
+    waiting = server["waiting"]
+    what = "everything" if waiting is None else counted(waiting, "picture")
+    return ", which has all of them" if waiting == 0 else f", which lacks {what}: that is searched here until it has it"
+
+
 def _worth(found: Calibration) -> str:
     kept, refused = f"{found.kept:.0%} of the right answers have 50 % or more", f"{found.refused:.0%} of the questions"
-    asked = f"from {counted(found.queries, 'caption')}; of captions not seen: {100 * found.error:.1f} points off"
+    asked = f"from {counted(found.queries, 'question')}; of questions not seen: {100 * found.error:.1f} points off"
     return f"{asked}, {kept}, {refused} without an answer have none that has"
 
 

@@ -15,6 +15,7 @@ the pictures that answer it, has them asked instead, and nothing is hidden.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -38,6 +39,7 @@ BEST = 10
 FEWEST = 20
 """Captions below which nothing can be fitted."""
 
+_LARGEST = 16 << 20  # bytes of a file of questions
 _WIDE = 200  # rows that are looked at, at least: the hidden ones are among them
 _BATCH = 64  # queries asked together
 _BINS = 10
@@ -196,6 +198,41 @@ def fit_questions(snapshot: Snapshot, rows: np.ndarray, answers: Sequence[Collec
             f"{snapshot.folder}: {len(asked)} questions that a picture here answers, expected at least {FEWEST} to calibrate"
         )
     return _fitted(snapshot, asked)
+
+
+def read_questions(path: Path, snapshot: Snapshot) -> list[tuple[str, list[int]]]:
+    """Read questions with known answers: one a line, then the pictures that answer it, all separated by tabs.
+
+    Args:
+        path: a text file; paths in it are relative to the collection's folder of pictures, or as they are.
+        snapshot: the collection.
+
+    Raises:
+        CollectionError: the file cannot be read, is larger than 16 MB, or a line names no picture of the collection.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise CollectionError(f"{path}: {path.stat().st_size:,} bytes, expected questions of at most {_LARGEST:,}")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CollectionError(f"{path}: cannot be read ({error}), expected text in UTF-8") from error
+    ids = {os.path.abspath(item.path): item.id for item in snapshot.all_items()}
+    root = snapshot.root or Path()
+    found = []
+    for number, line in enumerate(lines, start=1):
+        text, *names = line.split("\t")
+        if not line.strip():
+            continue
+        places = [
+            os.path.abspath(root / name) if os.path.abspath(root / name) in ids else os.path.abspath(name)
+            for name in names
+        ]
+        missing = [name for name, place in zip(names, places, strict=True) if place not in ids]
+        if missing or not names or not text.strip():
+            what = f"{missing[0]!r} is no picture of the collection" if missing else "a question and no picture"
+            raise CollectionError(f"{path}:{number}: {what}, expected a question, a tab, and paths separated by tabs")
+        found.append((text.strip(), [ids[place] for place in places]))
+    return found
 
 
 def _own(snapshot: Snapshot) -> Int64[np.ndarray, " c"]:
