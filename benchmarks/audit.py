@@ -30,6 +30,7 @@ from crossbit.cli.data import open_data
 from crossbit.cli.fit import default_encoders, pairs_of
 from crossbit.data.manifest import Manifest
 from crossbit.data.noise import apply, make_noise
+from crossbit.data.noise_generators import Kind
 from crossbit.data.noise_pairs import TRAIN
 from crossbit.evaluation.detection import detect
 from crossbit.evaluation.suspects import Key, Suspect
@@ -58,12 +59,15 @@ def timed(table: dict[str, tuple[float, float]], name: str) -> Iterator[None]:
 def plant(manifest: Manifest, languages: list[str], complete: float, partial: float) -> tuple[Manifest, dict[Key, str]]:
     """Make captions wrong, first completely, then others partly; say which kind each wrong pair is of."""
     kinds: dict[Key, str] = {}
-    for kind, share in (("complete", complete), ("partial", partial)):
+    wanted: tuple[tuple[Kind, float], ...] = (("complete", complete), ("partial", partial))
+    for kind, share in wanted:
         if share:
             generator = "subgroup" if kind == "partial" else None
             noise = make_noise(manifest, kind, share, seed=SEED, generator=generator, languages=languages)
             manifest = apply(noise, manifest)
-            made = {(pair.item, pair.lang, pair.place): kind for pair in noise.pairs if pair.kind != "same"}
+            made: dict[Key, str] = {
+                (pair.item, pair.lang, pair.place): kind for pair in noise.pairs if pair.kind != "same"
+            }
             kinds = {**made, **kinds}
     return manifest, kinds
 
