@@ -135,12 +135,14 @@ class FakeClient:
         output_fields: list[str],
         consistency_level: str,
         limit: int = 0,
+        partition_names: list[str] | None = None,
     ) -> list[dict[str, Any]]:
         assert consistency_level
         table = self._table(name)
         assert table["loaded"]
         holds = condition_of(filter)
         rows = [one for one in table["rows"].values() if holds(one)]
+        rows = [one for one in rows if not partition_names or one["partition"] in partition_names]
         if output_fields == ["count(*)"]:
             return [{"count(*)": len(rows)}]
         assert 0 < limit <= 16_384

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossbit.errors import EngineError, UsageError
+from crossbit.errors import CollectionError, EngineError, UsageError
 from crossbit.search import Collection
 from crossbit.search import far as far_module
 from crossbit.search import mirror as mirror_module
-from crossbit.search.engines import milvus
+from crossbit.search.engines import milvus, remote
 from crossbit.search.expression import facts_of, metadata_of, superset
 from crossbit.search.ledger import Ledger, read_ledger
 from search.fakes import COLOURS, FakeModel, paint
@@ -39,6 +39,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
 
 @pytest.fixture
 def filled(tmp_path: Path, model: FakeModel) -> Iterator[tuple[Collection, Collection]]:
+    two = fill(tmp_path, model, URL)
+    yield two
+    for collection in two:
+        collection.close()
+
+
+def fill(tmp_path: Path, model: FakeModel, url: str) -> tuple[Collection, Collection]:
     """Give the same pictures twice: on a server, and in a folder alone."""
     pictures, metadata, captions = [], [], []
     for number in range(60):
@@ -49,12 +56,10 @@ def filled(tmp_path: Path, model: FakeModel) -> Iterator[tuple[Collection, Colle
         facts |= {"seen": date(2024, 1, 1 + number % 28), "kept": number % 4 == 0} if number % 2 else {}
         facts |= {"size": number / 7, "tags": [number]} if number % 5 else {"size": "large"}
         metadata.append(facts)
-    two = [Collection.create(tmp_path / name, model, engine=e) for name, e in (("there", URL), ("here", "auto"))]
+    two = [Collection.create(tmp_path / name, model, engine=e) for name, e in (("there", url), ("here", "auto"))]
     for collection in two:
         collection.add(pictures, captions=captions, metadata=metadata)
-    yield two[0], two[1]
-    for collection in two:
-        collection.close()
+    return two[0], two[1]
 
 
 def answers(collection: Collection, **asked: Any) -> list[tuple[int, float, str]]:
@@ -392,6 +397,28 @@ def test_a_ledger_that_is_damaged(server: FakeServer, filled: tuple[Collection, 
     same(there, here)
     with pytest.raises(EngineError, match="belongs to another collection"):
         there.check_engine()
+
+
+def test_a_folder_made_again_from_the_server(
+    server: FakeServer, filled: tuple[Collection, Collection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = filled
+    for collection in (there, here):
+        collection.delete([7, 20])
+    monkeypatch.setattr(remote, "LISTED", 64)  # many pages
+    again = Collection.import_from(URL, tmp_path / "again")
+    assert (again.meta.fingerprint, again.meta.bits, again.meta.dim) == (here.meta.fingerprint, 64, 40)
+    then, now = (
+        {item.id: (item.captions, item.metadata, item.sha256, item.modified) for item in collection}
+        for collection in (here, again)
+    )
+    assert then == now
+    again = Collection.open(again.folder, FakeModel())
+    same(again, here)
+    assert again.meta.engine == "auto"
+    server.tables.clear()
+    with pytest.raises(CollectionError, match="has no tables of ours"):
+        Collection.import_from(URL, tmp_path / "never")
 
 
 def test_ledger_by_hand() -> None:

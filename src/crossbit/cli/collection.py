@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -39,7 +40,8 @@ def info(collection: Path = _WHICH, json: bool = _JSON) -> None:
         ("pictures below", printable(stats.root) if stats.root else "not known"),
         ("model", f"{stats.model} ({stats.fingerprint})"),
         ("holds", f"{counted(stats.items, 'picture')}, {counted(stats.captions, 'caption')}; {', '.join(kinds)}"),
-        *([("codes by", str(Choice(**stats.engine)))] if stats.engine else []),
+        *([("codes by", str(Choice(**stats.engine)))] if stats.engine and not stats.server else []),
+        *([("rows on", f"{stats.server['address']}{waits(stats.server)}")] if stats.server else []),
         *([("probability", _worth(calibration))] if calibration is not None else []),
         *([("migrating", f"to {stats.migrating}, not finished")] if stats.migrating else []),
         *([("snapshots", ", ".join(stats.snapshots))] if stats.snapshots else []),

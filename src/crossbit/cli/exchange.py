@@ -47,7 +47,9 @@ def export(
 
 @app.command("import")
 def import_(
-    source: Path = typer.Argument(..., metavar="SOURCE", help="A file or folder that others made, or `export`."),
+    source: str = typer.Argument(
+        ..., metavar="SOURCE", help="A file or folder that others made, or `export`; or milvus://HOST:PORT/TABLES."
+    ),
     collection: Path = typer.Option(
         ..., "--collection", "-c", metavar="FOLDER", help="Where the collection lies, or is to lie."
     ),
@@ -65,10 +67,12 @@ def import_(
 ) -> None:
     """Make a collection of embeddings or codes that were made elsewhere, or put them into one that is there."""
     from crossbit.search.collection import FOLDER, Collection
+    from crossbit.search.engines.milvus import is_address
     from crossbit.search.exchange import read
+    from crossbit.search.exchange.server_tables import read_server
     from crossbit.search.head import is_collection
 
-    found = read(source, format, bits=bits, paths=paths)
+    found = read_server(source) if is_address(source) else read(Path(source), format, bits=bits, paths=paths)
     place = collection / FOLDER if is_collection(collection / FOLDER) else collection
     with Collection.import_from(found, place, model=model, name=name, wait=wait) as opened:
         items, meta = len(opened), opened.meta

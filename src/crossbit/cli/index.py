@@ -35,8 +35,11 @@ def index(
     vectors: Literal["float16", "int8", "float32"] = typer.Option(
         None, "--vectors", metavar="float16|int8|float32", help="How a new collection holds embeddings; else float16."
     ),
-    engine: Literal["auto", "scan", "mih", "hnsw"] = typer.Option(
-        None, "--engine", metavar="auto|scan|mih|hnsw", help="What searches the codes of a new collection; else auto."
+    engine: str = typer.Option(
+        None,
+        "--engine",
+        metavar="auto|scan|mih|hnsw|ADDRESS",
+        help="What searches a new collection, codes here or all rows on milvus://HOST:PORT; else auto.",
     ),
     keep_tokens: Literal["int8", "float16", "none"] = typer.Option(
         None,
@@ -102,12 +105,15 @@ class _Asked:
 
     def check(self, place: Path, meta: Meta) -> None:
         """Refuse a collection that is not like that."""
+        from crossbit.search.moving import same_engine
+
         says = {"bits": "codes of {} bits", "vectors": "embeddings in {}", "engine": "the engine {}"}
         for name, say_it in says.items():
             asked, held = getattr(self, name), getattr(meta, name)
-            if asked not in (None, held):
+            if asked not in (None, held) and not (name == "engine" and same_engine(asked, held)):
                 raise UsageError(
-                    f"{printable(place)}: keeps {say_it.format(held)}, asked for {asked}", "index anew: `--rebuild`"
+                    f"{printable(place)}: keeps {say_it.format(held)}, asked for {asked}",
+                    "index anew: `--rebuild`" + (" or move it: `crossbit collection engine`" if name == "engine" else ""),
                 )
 
 

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from crossbit import __version__
-from crossbit.cli import care, duplicates, exchange  # noqa: F401 - further verbs of `collection`
+from crossbit.cli import care, duplicates, engine, exchange  # noqa: F401 - further verbs of `collection`
 from crossbit.cli.audit import audit
 from crossbit.cli.bench import app as bench
 from crossbit.cli.codes import codes

@@ -19,7 +19,9 @@ from crossbit.search.calibrate import BEST, FILE, Calibration, fit, fit_question
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
 from crossbit.search.engines.flat import Precision
+from crossbit.search.engines.milvus import is_address
 from crossbit.search.exchange import Source, export, read
+from crossbit.search.exchange.server_tables import read_server
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.importing import stand_in, take_in
@@ -550,7 +552,8 @@ class Collection(Opened):
         """Make a collection of rows that were made elsewhere, or put them into one that is there.
 
         Args:
-            source: a file or folder in one of `exchange.FORMATS`, or what `exchange.read` gave.
+            source: a file or folder in one of `exchange.FORMATS`, what `exchange.read` gave, or the address of a server that
+                has the rows of a collection whose folder is lost.
             folder: where the collection lies, or is to lie.
             model: what made the rows, or its name or folder; it encodes queries then. None takes what the source tells.
             name: what to call the model when neither is known; such a collection is searched by embedding.
@@ -560,6 +563,8 @@ class Collection(Opened):
         Raises:
             CollectionError: the source is damaged or of no known format, or its rows are not those of the model or collection.
         """
+        if isinstance(source, str) and is_address(source):
+            source = read_server(source)
         found = source if isinstance(source, Source) else read(Path(source))
         folder = Path(folder)
         if is_collection(folder):

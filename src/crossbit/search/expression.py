@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ CUT = "?"
 FACT_BYTES = 50_000
 """Of the facts of an item; a server takes 65,536."""
 
+_Write = Callable[[str, str, Any], str | None]
 _NEVER = "id < 0"
 _EXACT = 2**53
 _INVERSE = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -159,6 +160,8 @@ class _Writer:
     def compare(self, operator: str, column: Column, value: Any) -> str | None:
         """Write the comparison of a field with a value."""
         held = self.fields.get(column.name, set())
+        kinds: dict[str, _Write]
+        written: Any
         match value:
             case bool():
                 kinds, written = {"flag": _flag}, value

@@ -56,6 +56,12 @@ class Far:
         """Read what the server lacks of a commit."""
         return read_ledger(self.mirror.folder).waits_for(snapshot.head)
 
+    def told(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Say which server it is and how many items it lacks, None for all, without asking it."""
+        ledger = self.waiting(snapshot)
+        waiting = None if ledger.everything and len(snapshot) else len(ledger.items)
+        return {"address": str(self.mirror.address), "waiting": waiting}
+
     def settled(self) -> bool:
         """Say whether the server was brought something just now."""
         try:
@@ -107,7 +113,8 @@ class FarEngine:
                 log.info("where: %s is tested here, on what the server finds", ", ".join(map(repr, left_out)))
 
         def keep(ids: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-            return self._may(ids, masks) & ~ledger.waiting(ids // VIEWS)
+            may: np.ndarray = self._may(ids, masks) & ~ledger.waiting(ids // VIEWS)
+            return may
 
         table: Any = self.far.mirror.tables[self.kind]
         rescore = self.score if self.kind == "vectors" else None

@@ -63,7 +63,8 @@ class Ledger:
             return np.full(len(items), self.everything)
         firsts, lasts = np.array(self.runs, dtype=np.int64).T
         at = np.searchsorted(firsts, items, side="right") - 1
-        return self.everything | ((at >= 0) & (items <= lasts[at]))
+        within: np.ndarray = (at >= 0) & (items <= lasts[at])
+        return within | self.everything
 
 
 def state_of(head: Head) -> str:

@@ -2,7 +2,7 @@
 
 Two tables, since older servers hold one kind of vectors in each: NAME_vectors and NAME_codes. A row is the picture of an item
 or one of its captions, under the id that it has in the folder; both tables are divided by modality. Beside it lie the facts
-that conditions ask for, and with the first table what else makes an item, so that a collection can be made again from the server.
+that conditions ask for, and with the first table what else makes an item: a collection can be made again from the server.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ TEXT_BYTES = 50_000
 PATIENCE = 60.0
 """Seconds that a server is waited for."""
 
+_TOLD = ("model", "reference", "fingerprint", "dim", "bits", "vectors")
 _PORTION = 2048  # items brought at a time
 
 
@@ -135,10 +136,10 @@ class Mirror:
         """
         ledger = read_ledger(self.folder)
         write_ledger(self.folder, ledger)
-        mark = f"crossbit {ledger.owner}"
+        mark = {"crossbit": ledger.owner, **{name: getattr(self.meta, name) for name in _TOLD}}
         for kind, table in self.tables.items():
-            table.create(self.meta.dim if kind == "vectors" else -(-self.meta.bits // 8), note=mark)
-            if table.note != mark:
+            table.create(self.meta.dim if kind == "vectors" else -(-self.meta.bits // 8), note=json.dumps(mark))
+            if not _ours(table, ledger.owner):
                 raise EngineError(
                     f"{table.address}: belongs to another collection, expected no such table",
                     "name another one: `milvus://HOST:PORT/NAME`",
@@ -146,9 +147,9 @@ class Mirror:
 
     def drop(self) -> None:
         """Remove the tables, if they are ours."""
-        mark = f"crossbit {read_ledger(self.folder).owner}"
+        owner = read_ledger(self.folder).owner
         for table in self.tables.values():
-            if table.width and table.note == mark:
+            if table.width and _ours(table, owner):
                 table.drop()
 
     def compare(self, snapshot: Snapshot) -> tuple[int, int]:
@@ -198,6 +199,14 @@ class Mirror:
     def main(self) -> str:
         """Name the table that keeps what makes an item."""
         return next(iter(self.tables))
+
+
+def _ours(table: MilvusEngine, owner: str) -> bool:
+    """Say whether a table is that of a collection, from what was noted when it was made."""
+    try:
+        return bool(json.loads(table.note)["crossbit"] == owner)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def table_name(name: str, meta: Meta, kind: str) -> str:

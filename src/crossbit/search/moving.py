@@ -10,7 +10,7 @@ from typing import get_args
 from crossbit.errors import CollectionError, EngineError, UsageError
 from crossbit.search.durable import told
 from crossbit.search.engines.choice import Wanted
-from crossbit.search.engines.milvus import is_address
+from crossbit.search.engines.milvus import Address, is_address
 from crossbit.search.head import read_head, read_meta, write_meta
 from crossbit.search.ledger import FILE, read_ledger, write_ledger
 from crossbit.search.mirror import Mirror, mirror_of, resolved
@@ -28,6 +28,14 @@ def check_engine_name(engine: str) -> str:
     if not is_address(engine) and engine not in get_args(Wanted):
         raise UsageError(f"engine {engine!r}, expected one of {', '.join(get_args(Wanted))} or milvus://HOST:PORT")
     return resolved(engine)
+
+
+def same_engine(asked: str, held: str) -> bool:
+    """Say whether a collection is searched by an engine that is asked for: of a server the tables need not be named."""
+    if not (is_address(asked) and is_address(held)):
+        return asked == held
+    wanted, has = Address.parse(asked), Address.parse(held)
+    return wanted == has.named(wanted.name and has.name)
 
 
 def switch(committing: Writer, engine: str, *, keep: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from crossbit.errors import FingerprintError
 from crossbit.search.calibrate import Calibration, find
-from crossbit.search.duplicates import NEAR, Group, duplicates
+from crossbit.search.duplicates import LOOK, NEAR, Group, duplicates
 from crossbit.search.far import Far
 from crossbit.search.head import read_head, read_meta
 from crossbit.search.mirror import mirror_of
@@ -142,9 +142,14 @@ class Opened:
         self._snapshot, self._model, self._server = None, None, None
         self._past.clear()
 
-    def duplicates(self, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR) -> list[Group]:
-        """Find groups of pictures that are the same file ("same"), or nearly look the same as well ("near")."""
-        return duplicates(self.snapshot, kind=kind, threshold=threshold)
+    def duplicates(
+        self, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR, look: int = LOOK
+    ) -> list[Group]:
+        """Find groups of pictures that are the same file ("same"), or nearly look the same as well ("near").
+
+        See `duplicates.duplicates`; nothing is deleted.
+        """
+        return duplicates(self.snapshot, kind=kind, threshold=threshold, look=look)
 
     def quarantine(self) -> list[Broken]:
         """Give the files that could not be used, with reasons."""
@@ -181,6 +186,7 @@ class Opened:
             migrating=read_meta(self.folder / snapshot.head.migrating).model if snapshot.head.migrating else "",
             snapshots=tuple(names(self.folder)),
             engine=snapshot.choice.to_dict() if meta.bits else {},
+            server=None if snapshot.far is None else snapshot.far.told(snapshot),
         )
 
     def _checked(self, model: Any) -> Any:

@@ -105,7 +105,7 @@ def _rank(
     rows = min(k * snapshot.views, snapshot.rows)
     if embedding is None:
         assert code is not None
-        return snapshot.over("codes", query.where).search_among(code, rows, allow)  # type: ignore[no-any-return]
+        return snapshot.over("codes", query.where).search_among(code, rows, allow)
     if code is None:
         if query.candidates is not None:
             raise UsageError(

@@ -227,6 +227,8 @@ class Stats:
         fields: what `where` can ask for, with the kinds of values.
         bytes: size of each file; the store's are added up.
         engine: what searches the codes and why, see `engines.choice.Choice`; empty where there are no codes.
+        server: the address of the server that has the rows, and how many items wait to be brought to it, None for all; None
+            where there is no server.
         migrating: the model that an unfinished `migrate` moves to.
         snapshots: names of the commits that are kept.
     """
@@ -248,6 +250,7 @@ class Stats:
     migrating: str = ""
     snapshots: tuple[str, ...] = ()
     engine: dict[str, Any] = field(default_factory=dict)
+    server: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the figures as JSON knows them."""

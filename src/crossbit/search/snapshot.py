@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from crossbit.search.engines.choice import Choice, choose, open_engine
 from crossbit.search.engines.flat import FlatEngine
 from crossbit.search.engines.hamming import HammingEngine
 from crossbit.search.engines.milvus import is_address
+from crossbit.search.engines.scan import ScanEngine
 from crossbit.search.head import Head, Meta, SegmentCard, read_head, read_meta, root_of
 from crossbit.search.metadata import rows_of
 from crossbit.search.records import Item, Record, moment
@@ -27,7 +28,7 @@ from crossbit.search.segment import REPAIR, Segment
 from crossbit.search.walk import Broken
 
 if TYPE_CHECKING:
-    from crossbit.search.far import Far
+    from crossbit.search.far import Far, FarEngine
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class Snapshot:
             engine.attach(segment.block("codes"))
         return engine
 
-    def over(self, kind: Literal["vectors", "codes"], where: str | None) -> Any:
+    def over(self, kind: Literal["vectors", "codes"], where: str | None) -> ScanEngine | FarEngine:
         """Give what searches a kind of rows under a condition: here, or on the server that has them."""
         if self.far is not None:
             return self.far.over(self, kind, where)

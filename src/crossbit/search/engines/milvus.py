@@ -162,9 +162,10 @@ class Server:
             self.call("create_index", name, index)
         self.call("load_collection", name)
 
-    def query(self, name: str, where: str, columns: list[str]) -> list[dict[str, Any]]:
+    def query(self, name: str, where: str, columns: list[str], partitions: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Give some columns of the rows that a condition lets through, not more than `LIMIT`."""
-        limit = {} if columns == ["count(*)"] else {"limit": LIMIT}
+        limit: dict[str, Any] = {} if columns == ["count(*)"] else {"limit": LIMIT}
+        limit |= {"partition_names": list(partitions)} if partitions else {}
         found = self.call("query", name, filter=where, output_fields=columns, consistency_level="Strong", **limit)
         return [dict(one) for one in found]
 

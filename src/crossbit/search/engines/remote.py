@@ -199,9 +199,9 @@ class MilvusEngine:
     def __len__(self) -> int:
         return self.count() if self._look() else 0
 
-    def count(self, where: str = "") -> int:
-        """Count the rows that a condition lets through."""
-        found = self.server.query(self.name, where, ["count(*)"])
+    def count(self, where: str = "", partitions: Sequence[str] = ()) -> int:
+        """Count the rows that a condition lets through, in some partitions or in all."""
+        found = self.server.query(self.name, where, ["count(*)"], list(partitions))
         return int(found[0]["count(*)"])
 
     def stamps(self) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
@@ -228,7 +228,7 @@ class MilvusEngine:
         return laid
 
     def records(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Give all rows with some of their columns, by ascending spans of ids."""
+        """Give all rows with some of their columns, by ascending id."""
         for record in self._pages("", columns) if self._look() else ():
             yield {**record, "row": self._unpacked(record["row"])} if "row" in record else record
 
@@ -240,7 +240,7 @@ class MilvusEngine:
 
     def _pages(self, where: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         for span in self._spans(where, LIMIT if "row" not in columns and "facts" not in columns else LISTED // 4):
-            yield from self.server.query(self.name, span, list(columns))
+            yield from sorted(self.server.query(self.name, span, list(columns)), key=lambda row: int(row["id"]))
 
     def _spans(self, where: str, most: int) -> Iterator[str]:
         """Divide what a condition lets through into spans of ids with not too many rows each, ascending."""
