@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 from crossbit.errors import CollectionError, EngineError, UsageError
 from crossbit.search import Collection
 from crossbit.search import far as far_module
-from crossbit.search import mirror as mirror_module
 from crossbit.search.engines import milvus, remote
 from crossbit.search.expression import facts_of, metadata_of, superset
 from crossbit.search.ledger import Ledger, read_ledger
@@ -66,8 +65,8 @@ def answers(collection: Collection, **asked: Any) -> list[tuple[int, float, str]
     return [(hit.id, hit.score, hit.why) for hit in collection.search(**asked)]
 
 
-def same(there: Collection, here: Collection, **asked: Any) -> None:
-    for words in WORDS[:3]:
+def same(there: Collection, here: Collection, texts: Sequence[str] = WORDS[:3], **asked: Any) -> None:
+    for words in texts:
         for k in (1, 7, 100):
             assert answers(there, text=words, k=k, **asked) == answers(here, text=words, k=k, **asked)
 
@@ -232,7 +231,7 @@ def test_a_server_that_goes_away(
     server: FakeServer, pictures: Path, model: FakeModel, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(mirror_module, "PATIENCE", 0.01)
+    monkeypatch.setattr(milvus, "PATIENCE", 0.01)
     there, here = (
         Collection.create(tmp_path / name, model, engine=e) for name, e in (("there", URL), ("here", "auto"))
     )
@@ -337,7 +336,7 @@ def test_moving_to_a_server_and_back(server: FakeServer, pictures: Path, model: 
 def test_a_move_to_a_server_that_is_not_there(
     server: FakeServer, pictures: Path, model: FakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "PATIENCE", 0.01)
+    monkeypatch.setattr(milvus, "PATIENCE", 0.01)
     collection = Collection.create(tmp_path / "here", model)
     collection.sync(pictures)
     server.fails = lambda _: True

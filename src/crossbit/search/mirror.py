@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from crossbit.errors import CollectionError, EngineError
+from crossbit.search.engines import milvus
 from crossbit.search.engines.milvus import Address, Server, is_address
 from crossbit.search.engines.remote import MilvusEngine
 from crossbit.search.expression import CUT, facts_of
@@ -36,9 +37,6 @@ PARTITIONS = ("image", "text")
 """Of a table: rows of pictures, rows of captions."""
 TEXT_BYTES = 50_000
 """Of a caption, or of what makes an item; a server takes 65,536 in a field."""
-
-PATIENCE = 60.0
-"""Seconds that a server is waited for."""
 
 _TOLD = ("model", "reference", "fingerprint", "dim", "bits", "vectors")
 _PORTION = 2048  # items brought at a time
@@ -87,7 +85,7 @@ class Mirror:
     @cached_property
     def server(self) -> Server:
         """Open what calls are made through."""
-        return Server(self.address, PATIENCE)
+        return Server(self.address)
 
     @cached_property
     def tables(self) -> dict[str, MilvusEngine]:
@@ -114,7 +112,7 @@ class Mirror:
         if not ledger.everything and not ledger.runs:
             return True
         try:
-            self.server.patience = PATIENCE if self.patient else 0.0
+            self.server.patience = milvus.PATIENCE if self.patient else 0.0
             if ledger.everything:
                 self.compare(snapshot)
             else:

@@ -27,6 +27,9 @@ LIMIT = 16_384
 _ADDRESS = re.compile(
     r"milvus(\+https)?://([^\s/?#@:]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?(?:/([A-Za-z_][A-Za-z0-9_]{0,99}))?/?"
 )
+PATIENCE = 60.0
+"""Seconds that a server is waited for."""
+
 _CALL_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _OURS = re.compile(
@@ -92,11 +95,11 @@ class Server:
 
     Args:
         address: where it listens.
-        patience: seconds after which a call that fails is an error.
+        patience: seconds after which a call that fails is an error; None for `PATIENCE`.
     """
 
-    def __init__(self, address: Address, patience: float = 60.0) -> None:
-        self.address, self.patience = address, patience
+    def __init__(self, address: Address, patience: float | None = None) -> None:
+        self.address, self.patience = address, PATIENCE if patience is None else patience
         self._client: Any = None
 
     def call(self, name: str, *args: Any, **named: Any) -> Any:
