@@ -35,7 +35,7 @@ def test_groups(doubled: Path, dim: int, bits: int) -> None:
     collection.sync(progress=False)
     found = names(duplicates(collection.snapshot, kind="same"))
     assert sorted(found) == [("green.png", [("green twin.png", True)]), ("red.png", [("red twin.png", True)])]
-    found = names(duplicates(collection.snapshot, threshold=0.9))
+    found = names(duplicates(collection.snapshot, threshold=0.9, look=64))
     assert sorted(found) == [
         ("green.png", [("green twin.png", True)]),
         ("large blue.png", [("blue.png", False)]),  # the one with most pixels is kept
@@ -44,7 +44,7 @@ def test_groups(doubled: Path, dim: int, bits: int) -> None:
     if dim:
         with pytest.raises(UsageError, match="threshold is 1.5"):
             collection.duplicates(threshold=1.5)
-        group = next(group for group in collection.duplicates() if group.kept.path.name == "red.png")
+        group = next(group for group in collection.duplicates(look=64) if group.kept.path.name == "red.png")
         assert group.spare == sum(twin.item.size for twin in group.twins)
         assert group.to_dict()["twins"][0]["same"] is True
 
@@ -66,7 +66,7 @@ def test_agrees_with_brute_force(tmp_path: Path, vectors: str, monkeypatch: pyte
     for limit in (20_000, 10):
         monkeypatch.setattr("crossbit.search.duplicates.ALL_PAIRS_BELOW", limit)
         monkeypatch.setattr("crossbit.search.duplicates.NEIGHBOURS", 120)
-        groups = collection.duplicates(threshold=0.98)
+        groups = collection.duplicates(threshold=0.98, look=64)
         rows = {item.id: collection.snapshot.embeddings(item.id)[0][0] for item in collection}
         cosine = {
             (a, b): float(rows[a] @ rows[b] / np.linalg.norm(rows[a]) / np.linalg.norm(rows[b]))
@@ -89,3 +89,26 @@ def test_agrees_with_brute_force(tmp_path: Path, vectors: str, monkeypatch: pyte
 
 def test_an_empty_collection_has_none(tmp_path: Path, model: FakeModel) -> None:
     assert Collection.create(tmp_path / "c", model).duplicates() == []
+
+
+def _stripes(path: Path, *, turned: bool = False, size: int = 64, bright: float = 1.0) -> Path:
+    """A picture that goes from dark to light, or from light to dark: of one mean colour, and nothing alike to look at."""
+    ramp = np.tile(np.linspace(20, 200, size), (size, 1)) * bright
+    ramp = ramp[:, ::-1] if turned else ramp
+    Image.fromarray(np.stack([ramp] * 3, axis=2).astype(np.uint8)).save(path)
+    return path
+
+
+def test_the_files_are_looked_at(tmp_path: Path) -> None:
+    """The fake model knows colours only; the look tells pictures apart that it cannot, and joins what was made smaller."""
+    collection = Collection.create(tmp_path / "c", FakeModel())
+    files = [_stripes(tmp_path / "a.png"), _stripes(tmp_path / "smaller.png", size=32)]
+    collection.add([*files, _stripes(tmp_path / "turned.png", turned=True)])
+    assert len(collection.duplicates(look=64)[0].twins) == 2
+    assert names(collection.duplicates()) == [("a.png", [("smaller.png", False)])]
+    assert names(collection.duplicates(look=0, threshold=0.5)) == [("a.png", [("smaller.png", False)])]
+    (tmp_path / "smaller.png").unlink()  # where one is gone, the embedding decides alone
+    (tmp_path / "turned.png").unlink()
+    assert len(collection.duplicates()[0].twins) == 2
+    with pytest.raises(UsageError, match="look is 65"):
+        collection.duplicates(look=65)

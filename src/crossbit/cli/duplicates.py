@@ -29,7 +29,15 @@ def duplicates(
         "near", "--kind", metavar="same|near", help="Same files only, or what nearly looks the same, too."
     ),
     threshold: float = typer.Option(
-        0.97, "--threshold", "-t", metavar="X", help="Cosine from which on two pictures are near."
+        0.8, "--threshold", "-t", metavar="X", help="Cosine from which on two pictures can be near."
+    ),
+    look: int = typer.Option(
+        10,
+        "--look",
+        min=0,
+        max=64,
+        metavar="BITS",
+        help="Of 64 bits of what they look like, so many may differ; 64: all.",
     ),
     paths: bool = typer.Option(False, "--paths", help="Print only the paths that could go, one a line, for pipes."),
     null: bool = typer.Option(False, "-0", "--null", help="Like --paths, each ended by NUL, as `xargs -0` reads them."),
@@ -40,9 +48,17 @@ def duplicates(
     from crossbit.search.collection import Collection
 
     with Collection.open(find_collection(collection)) as opened:
-        groups, total, place = opened.duplicates(kind=kind, threshold=threshold), len(opened), opened.folder
+        groups, total, place = opened.duplicates(kind=kind, threshold=threshold, look=look), len(opened), opened.folder
     if json:
-        json_out({"collection": place, "kind": kind, "threshold": threshold, "groups": [g.to_dict() for g in groups]})
+        json_out(
+            {
+                "collection": place,
+                "kind": kind,
+                "threshold": threshold,
+                "look": look,
+                "groups": [g.to_dict() for g in groups],
+            }
+        )
     elif paths or null:
         paths_out((twin.item.path for group in groups for twin in group.twins), null=null)
     elif groups:

@@ -1,27 +1,38 @@
 """Duplicates: pictures that are the same file, and pictures that nearly look the same.
 
 The same file is told by its SHA-256. Near ones are close in the embedding: up to 20,000 different contents all pairs are
-compared; above, codes give each its nearest neighbours first, as in a search. A group has one picture that is kept, the one
-with most pixels, and others that are all close to that one: a chain of small steps does not join what has nothing in common.
+compared; above, codes give each its nearest neighbours first, as in a search. What is close there may show the same thing and
+be another picture, so the two files are looked at as well, by a difference hash; where one is gone, the embedding decides alone
+and must be much closer. benchmarks/duplicates.py says why. A group has one picture that is kept, the one with most pixels, and
+others that are all close to that one: a chain of small steps does not join what has nothing in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from crossbit.codes.hamming import hamming_topk
-from crossbit.errors import UsageError
+from crossbit.errors import MediaError, UsageError
+from crossbit.media.looks import BITS, difference_hash
 from crossbit.search.engines.flat import restore
 from crossbit.search.records import Item
 from crossbit.search.snapshot import Snapshot
 
-NEAR = 0.97
-"""Cosine from which on two pictures nearly look the same."""
+NEAR = 0.8
+"""Cosine from which on two pictures may nearly look the same, so that it is worth to look at them."""
+
+LOOK = 10
+"""Bits of the difference hash in which two pictures may differ that nearly look the same; 64 does not look at the files."""
+
+ALONE = 0.97
+"""Cosine from which on they do where one of the files cannot be read."""
 
 ALL_PAIRS_BELOW = 20_000
 NEIGHBOURS = 32
@@ -69,26 +80,31 @@ class Group:
         return {"kept": {"id": self.kept.id, "path": str(self.kept.path)}, "twins": twins, "spare_bytes": self.spare}
 
 
-def duplicates(snapshot: Snapshot, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR) -> list[Group]:
+def duplicates(
+    snapshot: Snapshot, *, kind: Literal["same", "near"] = "near", threshold: float = NEAR, look: int = LOOK
+) -> list[Group]:
     """Find groups of pictures that are the same or nearly so, those that take most room first.
 
     Args:
         snapshot: the items.
         kind: "same" compares files only, "near" also what they look like.
-        threshold: cosine from which on two pictures are near.
+        threshold: cosine from which on two pictures can be near.
+        look: bits of 64 in which their difference hashes may differ; 64 takes the cosine alone.
 
     Raises:
-        UsageError: the threshold is none of a cosine.
+        UsageError: the threshold is none of a cosine, or the bits are not 0 to 64.
     """
     if not 0 < threshold <= 1:
         raise UsageError(f"duplicates: threshold is {threshold}, expected more than 0 and at most 1")
+    if not 0 <= look <= BITS:
+        raise UsageError(f"duplicates: look is {look}, expected 0 to {BITS} bits")
     pictures = _Pictures(snapshot)
     one_of = pictures.contents()  # (n,) the first place with the same content
     parts = np.unique(one_of)
     leader = {int(place): int(place) for place in parts}
     likeness = dict.fromkeys(leader, 1.0)
     if kind == "near" and len(parts) > 1:
-        _lead(pictures, parts, threshold, leader, likeness)
+        _lead(pictures, parts, threshold, look, leader, likeness)
     members: dict[int, list[int]] = {}
     for place, first in enumerate(one_of.tolist()):
         members.setdefault(leader[first], []).append(place)
@@ -149,16 +165,54 @@ def _lead(
     pictures: _Pictures,
     parts: Int64[np.ndarray, " m"],
     threshold: float,
+    look: int,
     leader: dict[int, int],
     likeness: dict[int, float],
 ) -> None:
     """Let every content that is near a better one follow it; one that follows leads nobody."""
+    looks = _Looks(pictures)
     for place, near, scores in _near_pairs(pictures, parts, threshold):
         if leader[place] != place:
             continue
-        for other, score in zip(near, scores, strict=True):
-            if other > place and leader[other] == other:
-                leader[other], likeness[other] = place, score
+        free = [
+            (other, score)
+            for other, score in zip(near, scores, strict=True)
+            if other > place and leader[other] == other
+        ]
+        if look < BITS and free:
+            looks.prepare([place, *(other for other, _ in free)])
+            free = [(other, score) for other, score in free if looks.alike(place, other, look, score)]
+        for other, score in free:
+            leader[other], likeness[other] = place, score
+
+
+class _Looks:
+    """Difference hashes of pictures, made when they are asked for, a few files at a time."""
+
+    def __init__(self, pictures: _Pictures) -> None:
+        self.pictures = pictures
+        self.known: dict[int, np.ndarray | None] = {}
+
+    def prepare(self, places: list[int]) -> None:
+        """Read the files that were not read yet."""
+        new = [place for place in places if place not in self.known]
+        items = self.pictures.snapshot.items([int(self.pictures.ids[place]) for place in new])
+        with ThreadPoolExecutor(4) as pool:
+            self.known.update(zip(new, pool.map(_hash, (item.path for item in items)), strict=True))
+
+    def alike(self, place: int, other: int, look: int, score: float) -> bool:
+        """Say whether two pictures look alike; where one cannot be read, by their cosine."""
+        first, second = self.known[place], self.known[other]
+        if first is None or second is None:
+            return score >= ALONE
+        return int((first != second).sum()) <= look
+
+
+def _hash(path: Path) -> np.ndarray | None:
+    try:
+        return difference_hash(path)
+    except (MediaError, OSError):
+        return None
 
 
 def _near_pairs(

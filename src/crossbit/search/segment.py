@@ -88,8 +88,6 @@ class Segment:
             for name in ("vectors.npy", "scales.npy", "codes.npy")
             if name in card.files
         }
-        offsets = integers(self.table.column("captions").chunk(0).offsets)
-        self.first: Int64[np.ndarray, " n1"] = offsets - offsets[0] + np.arange(len(offsets))
         self.alive = np.ones(card.items, dtype=bool)
         if card.dead_file:
             self.alive[self._array(card.dead_file, card.dead)] = False
@@ -127,8 +125,17 @@ class Segment:
         return [name for name in self.table.schema.names if ":" in name]
 
     @cached_property
+    def first(self) -> Int64[np.ndarray, " n1"]:
+        """Give where each item's rows begin; made when it is first asked for, since opening should not touch every item."""
+        offsets = integers(self.table.column("captions").chunk(0).offsets)
+        found: np.ndarray = offsets - offsets[0] + np.arange(len(offsets))
+        return found
+
+    @cached_property
     def row_ids(self) -> Int64[np.ndarray, " R"]:
         """Give the id of every row."""
+        if self.card.rows == self.card.items:  # no captions
+            return self.ids * VIEWS
         counts = np.diff(self.first)
         view = np.arange(self.first[-1]) - np.repeat(self.first[:-1], counts)
         found: np.ndarray = np.repeat(self.ids * VIEWS, counts) + view
