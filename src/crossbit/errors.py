@@ -99,4 +99,4 @@ class EncoderError(CrossbitError):
 
 
 class EngineError(CrossbitError):
-    """A search engine was handed rows that it cannot hold."""
+    """A search engine was handed rows that it cannot hold, or its server does not answer."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from crossbit.errors import EngineError, UsageError
-from crossbit.search.engines import Engine, milvus, remote
+from crossbit.search.engines import Engine, asking, milvus, remote
 from crossbit.search.engines.milvus import Address, Server
 from crossbit.search.engines.remote import MilvusEngine
 from crossbit.testing import check_engine
@@ -28,6 +29,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     return made
 
 
+def set_limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    for module in (remote, asking):
+        monkeypatch.setattr(module, "LIMIT", most)
+
+
 @pytest.mark.parametrize("row", ["uint8", "float32"])
 def test_contract(server: FakeServer, row: Any) -> None:
     def make() -> MilvusEngine:
@@ -42,7 +48,7 @@ def test_contract_where_a_server_gives_few_answers(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, row: Any
 ) -> None:
     server.most = 60  # k is larger, and ties are longer
-    monkeypatch.setattr(remote, "LIMIT", 60)
+    set_limit(monkeypatch, 60)
     monkeypatch.setattr(remote, "LISTED", 48)
     check_engine(lambda: MilvusEngine("milvus://somewhere", row), seed=5)
 
@@ -63,7 +69,7 @@ def codes(count: int, few: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("most", [16, 40, 300])
 def test_ties_longer_than_an_answer(server: FakeServer, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     server.most = most
-    monkeypatch.setattr(remote, "LIMIT", most)
+    set_limit(monkeypatch, most)
     engine = MilvusEngine("milvus://somewhere", "uint8")
     ids, rows = codes(400, 3)  # three codes: ties of 130
     engine.add(ids, rows)
@@ -79,7 +85,7 @@ def test_what_may_not_be_answered_is_made_up_for(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     server.most = most
-    monkeypatch.setattr(remote, "LIMIT", most)
+    set_limit(monkeypatch, most)
     engine = MilvusEngine("milvus://somewhere", "uint8")
     ids, rows = codes(400, 50)
     engine.add(ids, rows)
@@ -100,7 +106,7 @@ def test_bits_that_do_not_fill_a_byte(server: FakeServer) -> None:
 
 
 def test_rows_and_stamps_are_read_back_in_portions(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "LIMIT", 30)
+    set_limit(monkeypatch, 30)
     monkeypatch.setattr(remote, "LISTED", 40)
     engine = MilvusEngine("milvus://somewhere", "uint8", partitions=("a",))
     ids, rows = codes(200, 90)
@@ -131,14 +137,24 @@ def test_a_table_of_somebody_else_is_left_alone(server: FakeServer) -> None:
         MilvusEngine("milvus://somewhere/mine", "uint8")
 
 
-def test_patience_ends_and_says_so(server: FakeServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_patience_ends_and_says_so(
+    server: FakeServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, pauses = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(milvus, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(milvus, "_FIRST_PAUSE", 0.5)
     server.fails = lambda name: name == "has_collection"
-    calls = Server(Address("somewhere"), patience=0.05)
-    with pytest.raises(
-        EngineError, match=r"milvus://somewhere:19530: no answer within 0.05 s \(StatusCode.UNAVAILABLE"
-    ):
+    calls = Server(Address("somewhere"), patience=20)
+    told = r"milvus://somewhere:19530: no answer within 20 s \(StatusCode.UNAVAILABLE"
+    with pytest.raises(EngineError, match=told):
         calls.call("has_collection", "x")
-    assert server.calls.count("has_collection") > 3
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]  # and another five would be too many
+    assert server.calls.count("has_collection") == 7
     assert caplog.text.count("does not answer") == 1
     server.calls.clear()
     with pytest.raises(EngineError, match="load_collection: collection not found"):

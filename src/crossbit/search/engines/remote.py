@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from crossbit.errors import EngineError
 from crossbit.ranking import Ranking
+from crossbit.search.engines.asking import Asking, Found, Keep, Rescore, both
 from crossbit.search.engines.base import Row, Rows, best_of, check_rows, padded
 from crossbit.search.engines.milvus import LIMIT, Address, connect
-
-Found = tuple[Float32[np.ndarray, " n"], Int64[np.ndarray, " n"]]
-"""Scores, best first, and the ids that have them."""
-
-Keep = Callable[[Int64[np.ndarray, " n"]], Bool[np.ndarray, " n"]]
-Rescore = Callable[[np.ndarray, Int64[np.ndarray, " n"]], Float32[np.ndarray, " n"]]
 
 LISTED = 4_096
 """Ids named in one condition."""
 SENT_BYTES = 8 << 20
 """Of rows sent at once: servers take 64 MB, and count what stands around the rows as well."""
-SLACK = 1e-5
-"""How far two equal float rows can come apart when a server multiplies them."""
 
 _END = 1 << 62
 
@@ -206,8 +199,11 @@ class MilvusEngine:
 
     def stamps(self) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
         """Give the ids of all rows, ascending, and their stamps."""
-        records = [(one["id"], one["stamp"]) for one in self._pages("", ["id", "stamp"])] if self._look() else []
-        pairs = np.array(sorted(records), dtype=np.int64).reshape(-1, 2)
+        pages = [np.empty((0, 2), dtype=np.int64)]
+        for span in self.spans("", LIMIT) if self._look() else ():  # ascending, so a page is sorted by itself
+            found = self.server.query(self.name, span, ["id", "stamp"])
+            pages.append(np.array(sorted((one["id"], one["stamp"]) for one in found), dtype=np.int64))
+        pairs = np.concatenate(pages)
         return pairs[:, 0], pairs[:, 1]
 
     def rows(self, ids: Int64[np.ndarray, " M"]) -> Rows:
@@ -239,10 +235,10 @@ class MilvusEngine:
         return np.frombuffer(row[0] if isinstance(row, list) else row, dtype=np.uint8)
 
     def _pages(self, where: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for span in self._spans(where, LIMIT if "row" not in columns and "facts" not in columns else LISTED // 4):
+        for span in self.spans(where, LIMIT if "row" not in columns and "facts" not in columns else LISTED // 4):
             yield from sorted(self.server.query(self.name, span, list(columns)), key=lambda row: int(row["id"]))
 
-    def _spans(self, where: str, most: int) -> Iterator[str]:
+    def spans(self, where: str, most: int) -> Iterator[str]:
         """Divide what a condition lets through into spans of ids with not too many rows each, ascending."""
         total = self.count(where)
         if total <= most:
@@ -250,12 +246,12 @@ class MilvusEngine:
                 yield where or f"id < {_END}"
             return
         top = 1 << 20
-        while top < _END and self.count(_both(where, f"id < {top}")) < total:
+        while top < _END and self.count(both(where, f"id < {top}")) < total:
             top = min(top << 6, _END)
         waiting = [(0, top)]
         while waiting:
             low, high = waiting.pop()
-            span = _both(where, f"id >= {low} and id < {high}")
+            span = both(where, f"id >= {low} and id < {high}")
             rows = self.count(span)
             if rows > most and high - low > 1:
                 middle = (low + high) // 2
@@ -299,14 +295,14 @@ class MilvusEngine:
             partitions: where to look; everywhere by default.
             strong: see whatever the server has said to have; else at least what it had some seconds ago, and sooner.
         """
-        ask = _Asking(self, row, rescore or self._multiply, partitions, strong)
+        ask = Asking(self, row, rescore or self._multiply, partitions, strong)
         if allow is None:
             return ask.best(k, where, keep)
         best: Found = (np.empty(0, np.float32), np.empty(0, np.int64))
         allowed = np.unique(allow)
         for start in range(0, len(allowed), LISTED):
             some = _among(allowed[start : start + LISTED])
-            scores, ids = ask.best(k, _both(where, some), keep)
+            scores, ids = ask.best(k, both(where, some), keep)
             best = best_of(np.concatenate([best[0], scores]), np.concatenate([best[1], ids]), k)
         return best
 
@@ -355,80 +351,12 @@ class MilvusEngine:
         return engine
 
 
-class _Asking:
-    """One query, asked as often as it takes."""
-
-    def __init__(
-        self, engine: MilvusEngine, row: np.ndarray, rescore: Rescore, partitions: Sequence[str], strong: bool
-    ) -> None:
-        self.engine, self.row, self.rescore = engine, row, rescore
-        self.partitions, self.strong = list(partitions), strong
-        self.float = engine.kind == "float32"
-        self.slack = SLACK if self.float else 0.0
-
-    def ask(self, limit: int, where: str) -> Found:
-        """Ask once: what the server finds, best first."""
-        query = self.row.tolist() if self.float else self.row.tobytes()
-        distances, ids = self.engine.server.search(
-            self.engine.name, self.engine.kind, query, limit, where, self.partitions, self.strong
-        )
-        return self.engine.scores(distances), ids
-
-    def best(self, k: int, where: str, keep: Keep | None) -> Found:
-        """Ask for more until the k best and their ties are there."""
-        limit = min(LIMIT, 2 * k + 32)
-        while k < LIMIT:
-            scores, ids = self.ask(limit, where)
-            whole = len(ids) < limit
-            may = np.ones(len(ids), dtype=bool) if keep is None else keep(ids)
-            # behind the last answer others may be as good as it, so those are not all here yet
-            sure = may if whole else may & (scores > scores[-1] + 2 * self.slack)
-            if whole or np.count_nonzero(sure) >= k:
-                return self._first(k, scores[may], ids[may])
-            if limit == LIMIT:
-                if keep is None and not self.float:
-                    return self._lowest_of_ties(k, where, scores, ids)
-                break
-            limit = min(LIMIT, 4 * limit)
-        return self._in_spans(k, where, keep)
-
-    def _first(self, k: int, scores: np.ndarray, ids: np.ndarray) -> Found:
-        if not self.float or not len(ids):
-            return best_of(scores, ids, k)
-        least = scores[min(k, len(scores)) - 1] - 2 * self.slack
-        near = ids[scores >= least]
-        return best_of(self.rescore(self.row, near), near, k)
-
-    def _lowest_of_ties(self, k: int, where: str, scores: np.ndarray, ids: np.ndarray) -> Found:
-        """Find the lowest ids among codes that tie by the ten thousand: none of them is above the k-th lowest seen so far."""
-        better = scores > scores[-1]
-        tied = np.sort(ids[~better])
-        highest = int(tied[k - int(np.count_nonzero(better)) - 1])
-        below = self.best(k, _both(where, f"id <= {highest}"), None)
-        both_ids, first = np.unique(np.concatenate([ids[better], below[1]]), return_index=True)
-        return best_of(np.concatenate([scores[better], below[0]])[first], both_ids, k)
-
-    def _in_spans(self, k: int, where: str, keep: Keep | None) -> Found:
-        """Look at everything that a condition lets through, span by span."""
-        best: Found = (np.empty(0, np.float32), np.empty(0, np.int64))
-        for span in self.engine._spans(where, LIMIT - 1):
-            scores, ids = self.ask(LIMIT, span)
-            may = np.ones(len(ids), dtype=bool) if keep is None else keep(ids)
-            scores, ids = self._first(min(k, LIMIT), scores[may], ids[may])
-            best = best_of(np.concatenate([best[0], scores]), np.concatenate([best[1], ids]), k)
-        return best
-
-
 _FLOAT = 101
 """How Milvus numbers the type of a field of float vectors."""
 
 
 def _type(field: Mapping[str, Any] | None) -> int:
     return -1 if field is None else int(field["type"])
-
-
-def _both(one: str, other: str) -> str:
-    return f"({one}) and {other}" if one else other
 
 
 def _among(ids: Int64[np.ndarray, " M"], column: str = "id") -> str:
