@@ -31,6 +31,7 @@ AT_ONCE = {
     "fastapi": ("server/",),
     "h5py": (),
     "faiss": (),
+    "usearch": ("search/exchange/usearch_files.py",),
     "matplotlib": ("evaluation/compare.py", "evaluation/reliability.py"),
 }
 LATE = {
