@@ -115,3 +115,10 @@ def test_standardise_takes_out_mean_and_spread() -> None:
     out = layer(rows)
     assert out.mean(0).abs().max() < 1e-5
     assert out.square().mean().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_pooling_may_begin_as_the_mean() -> None:
+    torch.manual_seed(0)
+    tokens, mask = torch.randn(3, 5, 4), torch.arange(5) < torch.tensor([[5], [2], [1]])
+    torch.testing.assert_close(GPO(even=True)(tokens, mask), masked_mean(tokens, mask))
+    assert not torch.allclose(GPO()(tokens, mask), masked_mean(tokens, mask))

@@ -16,8 +16,8 @@
 From the paper (abstract and the figure of its news release): GPO aggregators, momentum encoders that supply negatives, the
 three alignment objectives by these names, a fusion encoder over aggregated features at the end.
 Our reconstruction: everything else, after TCL and ALBEF (queues, soft targets, mined negatives, projections), with weights of 1
-and 0.2 for the hinge; frozen word features; `fusion_input` holds both readings of what the fusion encoder sees. Embeddings are
-indexed, `score` re-ranks.
+and 0.2 for the hinge; frozen word features; pooling begins as the mean; `fusion_input` holds both readings of what the fusion
+encoder sees. Embeddings are indexed, `score` re-ranks.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class _Tower(nn.Module):
         self.residual = nn.Sequential(
             *((nn.Linear(width_in, hidden), nn.ReLU(), nn.Linear(hidden, config.width)) if hidden else ())
         )
-        self.gpo = GPO()
+        self.gpo = GPO(even=True)
         self.dropout = config.dropout
 
     def forward(
@@ -142,7 +142,7 @@ class _WordTower(nn.Module):
     def __init__(self, config: VSEFusionConfig) -> None:
         super().__init__()
         self.words = WordGRU(config.vocabulary, EMBEDDING, config.width)
-        self.gpo = GPO()
+        self.gpo = GPO(even=True)
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]

@@ -9,7 +9,7 @@
 From the paper: the generalised pooling operator with one instance a modality, the residual MLP on regions, size augmentation
 (regions and words are left out at random, so that the pooling sees many lengths), the hinge and its warm-up.
 Our reconstruction: frozen word features in place of a BERT that is trained along (or a vocabulary and a Bi-GRU, their other
-text side), standardised inputs, and a switch to InfoNCE.
+text side), standardised inputs, pooling that begins as the mean, and a switch to InfoNCE.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class VSEInfinity(Method):
         self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
         self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in frozen})
         self.words = WordGRU(config.vocabulary, EMBEDDING, width) if config.vocabulary else None
-        self.gpo = nn.ModuleDict({view: GPO() for view in self.reads})
+        self.gpo = nn.ModuleDict({view: GPO(even=True) for view in self.reads})
         self.residual = nn.Sequential()
         if config.hidden:
             first, second = nn.Linear(dims["image"][0], config.hidden), nn.Linear(config.hidden, width)

@@ -29,13 +29,20 @@ class GPO(nn.Module):
 
     Source: VSE-infinity (Chen and others, CVPR 2021), section 3.2. Ranks are coded by sinusoids of width 32, read by a
     bidirectional GRU, turned into a softmax over the valid ranks.
+
+    Args:
+        width: of the codes.
+        even: begin with the mean. Weights that begin at random favour some ranks, and then all items share what those ranks
+            have in common: all embeddings begin in one narrow cone.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, even: bool = False) -> None:
         super().__init__()
         self.width = width
         self.gru = nn.GRU(width, width, batch_first=True, bidirectional=True)
         self.weigh = nn.Linear(width, 1, bias=False)
+        if even:
+            nn.init.zeros_(self.weigh.weight)
 
     def forward(self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
         """Pool (B, L, D) to (B, D); a row without any token gives zero."""
