@@ -10,8 +10,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from crossbit.errors import CollectionError, UsageError
-from crossbit.search.calibrate import Calibration, _Asked, _features, _measure, _weights, find
+from crossbit.search.calibrate import Calibration, features_of, find
 from crossbit.search.collection import Collection
+from crossbit.search.fitting import _Asked, _measure, _weights
 from search.fakes import COLOURS, FakeModel, paint
 
 SHAPES = ("square", "stripe", "cross", "star", "arrow", "leaf", "fish", "boat", "tree", "house")
@@ -34,7 +35,7 @@ def drawn(count: int, seed: int) -> _Asked:
     """Answers whose probability is known: the log-odds are -4 + 3 * score + 5 * margin."""
     draw = np.random.default_rng(seed)
     scores = -np.sort(-draw.random((count, 4)), axis=1)
-    features = np.concatenate([_features(row) for row in scores])
+    features = np.concatenate([features_of(row) for row in scores])
     chance = 1 / (1 + np.exp(4 - 3 * features[:, 1] - 5 * features[:, 2]))
     right = draw.random(len(chance)) < chance
     question = np.repeat(np.arange(count), 4)
@@ -43,9 +44,9 @@ def drawn(count: int, seed: int) -> _Asked:
 
 def test_features_by_hand() -> None:
     # each answer against the last, which is at most the tenth
-    np.testing.assert_allclose(_features(np.array([0.9, 0.7, 0.2])), [[1, 0.9, 0.7], [1, 0.7, 0.5], [1, 0.2, 0.0]])
-    assert _features(np.linspace(0.9, 0.1, 17))[0, 2] == pytest.approx(0.9 - 0.45)
-    np.testing.assert_allclose(_features(np.array([0.6])), [[1, 0.6, 0.6]])
+    np.testing.assert_allclose(features_of(np.array([0.9, 0.7, 0.2])), [[1, 0.9, 0.7], [1, 0.7, 0.5], [1, 0.2, 0.0]])
+    assert features_of(np.linspace(0.9, 0.1, 17))[0, 2] == pytest.approx(0.9 - 0.45)
+    np.testing.assert_allclose(features_of(np.array([0.6])), [[1, 0.6, 0.6]])
 
 
 def test_weights_are_those_of_scikit_learn_and_of_the_truth() -> None:

@@ -69,8 +69,8 @@ def calibrate(
     json: bool = _JSON,
 ) -> None:
     """Learn from the captions how likely an answer is right: `search` then tells, and `--min-probability` can refuse all."""
-    from crossbit.search.calibrate import read_questions
     from crossbit.search.collection import Collection
+    from crossbit.search.fitting import read_questions
 
     with Collection.open(find_collection(collection)) as opened:
         known = None if questions is None else read_questions(questions, opened.snapshot)

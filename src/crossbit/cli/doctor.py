@@ -62,10 +62,23 @@ def examine(*, full: bool = False) -> list[Finding]:
         Finding("processor", "ok", _processor()),
         *_packages(),
         *_encoders(full=full),
-        Finding("hamming kernel", "ok", "numpy (bitwise_count over 64-bit words)"),
+        _kernel(),
         *_cache(),
     ]
     return [*findings, _torch_runs()] if full else findings
+
+
+def _kernel() -> Finding:
+    """Say at which level codes are searched."""
+    from crossbit.codes import kernel
+
+    level = kernel.levels()[0]
+    if level == "numpy":
+        fix = "pip install --force-reinstall --no-deps crossbit, with a C compiler: ten to a hundred times faster"
+        return Finding(
+            "hamming kernel", "missing", "numpy searches codes, the package was built without the kernel", fix
+        )
+    return Finding("hamming kernel", "ok", f"C, level {level}")
 
 
 # --- processor ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 
 from crossbit import __version__
 from crossbit.errors import AbilityError, CollectionError, NothingFound, UsageError
-from crossbit.search.calibrate import BEST, FILE, Calibration, fit, fit_questions
+from crossbit.search.calibrate import BEST, FILE, Calibration
 from crossbit.search.care import FOLDER, Care
 from crossbit.search.durable import told, writing
 from crossbit.search.engines.choice import Wanted
@@ -22,6 +22,7 @@ from crossbit.search.engines.flat import Precision
 from crossbit.search.engines.milvus import is_address
 from crossbit.search.exchange import Source, read
 from crossbit.search.exchange.server_tables import read_server
+from crossbit.search.fitting import fit, fit_questions
 from crossbit.search.given import Addable, Given, beside, items_of, pictures_of, texts_given
 from crossbit.search.head import Head, Meta, is_collection, root_for_head, write_head, write_meta
 from crossbit.search.importing import stand_in, take_in

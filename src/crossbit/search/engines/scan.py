@@ -55,7 +55,8 @@ class Block:
         """Say which rows may be found: those of a mask that are alive; None for all."""
         if mask is None or self.alive is None:
             return self.alive if mask is None else mask
-        return mask & self.alive
+        both: np.ndarray = mask & self.alive
+        return both
 
 
 class ScanEngine(ABC):
