@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE")
@@ -99,3 +100,20 @@ def test_commands_run(installed: Path, tmp_path: Path) -> None:
     assert "0.1.0" in run(
         installed / "crossbit", "doctor", folder=tmp_path, CROSSBIT_CACHE=os.environ["CROSSBIT_CACHE"]
     )
+
+
+def test_a_folder_is_indexed_and_searched_by_the_heads_that_it_carries(installed: Path, tmp_path: Path) -> None:
+    """With an empty cache: model and collection are made by the wheel alone."""
+    for name, colour in (("sun", "yellow"), ("night", "black"), ("sea", "blue")):
+        picture = Image.new("RGB", (64, 64), "white")
+        ImageDraw.Draw(picture).ellipse((8, 8, 56, 56), fill=colour)
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        picture.save(tmp_path / "pictures" / f"{name}.png")
+    cache = str(tmp_path / "cache")
+    added = run(installed / "crossbit", "index", "pictures", folder=tmp_path, CROSSBIT_CACHE=cache)
+    assert added.startswith("3 added")
+    found = run(
+        installed / "crossbit", "search", "the sun", "-c", "pictures", "--json", folder=tmp_path, CROSSBIT_CACHE=cache
+    )
+    assert all(f"{name}.png" in found for name in ("sun", "night", "sea"))
+    assert [path.name.partition("-")[0] for path in (tmp_path / "cache" / "models").iterdir()] == ["base"]
