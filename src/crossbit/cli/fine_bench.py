@@ -74,7 +74,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"epochs": 12, "learning_rate": 1e-3, "validate_every": 3},
     "scan": {"epochs": 8, "learning_rate": 1e-3, "validate_every": 2},
     "vse_fusion": {"epochs": 10, "learning_rate": 1e-3, "validate_every": 2},
-    "mvsen": {"epochs": 5, "batch_size": 64, "learning_rate": 2e-3, "validate_every": 1},
+    "mvsen": {"epochs": 8, "batch_size": 64, "learning_rate": 2e-3, "validate_every": 4},
 }
 """Settings of the loop by method, chosen on the validation split for about two minutes of one processor a run."""
 
