@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from crossbit.codes import kernel
 from crossbit.errors import UsageError
 from crossbit.search import query as query_module
 from crossbit.search.collection import Collection
-from crossbit.search.engines import HammingEngine
-from search.fakes import FakeModel
+from crossbit.search.engines import HammingEngine, MultiIndexEngine
+from search.fakes import FakeModel, paint
 
 
 @pytest.mark.parametrize(("vectors", "close"), [("float32", 0.0), ("float16", 1e-3), ("int8", 1e-2)])
@@ -52,6 +53,30 @@ def test_what_searches_the_codes_is_kept_and_told(
     assert answers["auto"] == answers["scan"] == answers["mih"]
     assert "codes: mih, exact" in caplog.text
     assert "codes: scan, exact" in caplog.text
+
+
+def test_tables_are_not_made_again_for_what_a_commit_left_alone(
+    model: FakeModel, many: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel.extension() is None:
+        pytest.skip("multi-index hashing needs the kernel")
+    monkeypatch.setattr(query_module, "TWO_STAGES_ABOVE", 0)
+    made = Collection.create(tmp_path / "c", model, engine="mih")
+    made.add(sorted(many(40).rglob("*.png")))
+    first = made.snapshot.hamming
+    assert isinstance(first, MultiIndexEngine)
+    first.least = 1
+    first.prepare()
+    made.add([paint(tmp_path / "new.png", "blue", mark=999)])
+    second = made.snapshot.hamming
+    assert second is not first
+    assert isinstance(second, MultiIndexEngine)
+    assert second.index(second.blocks[0]) is None  # of few codes
+    second.least = 1
+    assert second.index(second.blocks[0]) is first.index(first.blocks[0])
+    assert [hit.id for hit in made.search("green", k=50)] == [
+        hit.id for hit in Collection.open(tmp_path / "c", model).search("green", k=50)
+    ]
 
 
 def test_dense_models_have_no_engine_for_codes(pictures: Path, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class Segment:
 
     def __init__(self, folder: Path, card: SegmentCard) -> None:
         self.folder, self.card = folder / "segments" / card.name, card
+        self._blocks: dict[str, Block] = {}
         for name, receipt in card.files.items():
             size = (self.folder / name).stat().st_size
             if size != receipt.size:
@@ -147,9 +148,12 @@ class Segment:
         return None if self.alive.all() else np.repeat(self.alive, np.diff(self.first))
 
     def block(self, name: str) -> Block:
-        """Give "vectors" or "codes" as an engine takes them, without copying."""
-        scales = self.arrays.get("scales") if name == "vectors" else None
-        return Block(self.row_ids, self.arrays[name], None if scales is None else np.asarray(scales), self.row_alive)
+        """Give "vectors" or "codes" as an engine takes them, without copying; each time the same one."""
+        if name not in self._blocks:
+            scales = self.arrays.get("scales") if name == "vectors" else None
+            held = None if scales is None else np.asarray(scales)
+            self._blocks[name] = Block(self.row_ids, self.arrays[name], held, self.row_alive)
+        return self._blocks[name]
 
     def places(self, ids: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " f"]:
         """Give the places of those ids that live here."""

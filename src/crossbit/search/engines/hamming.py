@@ -31,7 +31,6 @@ class HammingEngine(ScanEngine):
         super().__init__()
         self.bits = bits
         self.threads = threads
-        self._filled: dict[int, Rows] = {}  # by block, which lives as long as the engine does
 
     def _settings(self) -> dict[str, Any]:
         return {"bits": self.bits, "threads": self.threads}
@@ -78,9 +77,10 @@ class HammingEngine(ScanEngine):
         """Give a block's codes as rows of whole 64-bit words: in place, or filled up once and kept."""
         if block.rows.shape[1] % 8 == 0 or kernel.extension() is None:
             return block.rows
-        if id(block) not in self._filled:
-            self._filled[id(block)] = kernel.whole_words(block.rows)
-        return self._filled[id(block)]
+        if "words" not in block.made:
+            block.made["words"] = kernel.whole_words(block.rows)
+        words: Rows = block.made["words"]
+        return words
 
     @property
     def blocks(self) -> Sequence[Block]:

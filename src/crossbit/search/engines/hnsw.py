@@ -45,7 +45,6 @@ class HNSWEngine(HammingEngine):
     ) -> None:
         super().__init__(bits, threads)
         self.links, self.effort, self.building, self.least = links, effort, building, least
-        self._graphs: dict[int, Any] = {}  # by block, which lives as long as the engine does
 
     def _settings(self) -> dict[str, Any]:
         own = {"links": self.links, "effort": self.effort, "building": self.building, "least": self.least}
@@ -76,14 +75,15 @@ class HNSWEngine(HammingEngine):
         Raises:
             EngineError: faiss is not installed.
         """
-        if id(block) not in self._graphs:
+        name = f"graph of {self.links} links, {self.building}"
+        if name not in block.made:
             library = faiss()
             library.omp_set_num_threads(self.threads)
             made = library.IndexBinaryHNSW(8 * block.rows.shape[1], self.links)
             made.hnsw.efConstruction = self.building
             made.add(np.ascontiguousarray(block.rows))
-            self._graphs[id(block)] = made
-        return self._graphs[id(block)]
+            block.made[name] = made
+        return block.made[name]
 
     def prepare(self) -> None:
         """Make all graphs now."""

@@ -29,7 +29,6 @@ class MultiIndexEngine(HammingEngine):
     def __init__(self, bits: int = 0, threads: int = 1, least: int = 100_000) -> None:
         super().__init__(bits, threads)
         self.least = least
-        self._indexes: dict[int, MultiIndex] = {}  # by block, which lives as long as the engine does
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "least": self.least}
@@ -47,9 +46,10 @@ class MultiIndexEngine(HammingEngine):
         """Give a block's tables, made now if they are not there yet; None where it is scanned."""
         if len(block.ids) < self.least or not can_index(len(block.ids), 8 * block.rows.shape[1]):
             return None
-        if id(block) not in self._indexes:
-            self._indexes[id(block)] = MultiIndex(block.rows)
-        return self._indexes[id(block)]
+        if "tables" not in block.made:
+            block.made["tables"] = MultiIndex(block.rows)
+        found: MultiIndex = block.made["tables"]
+        return found
 
     def prepare(self) -> None:
         """Make all tables now."""
@@ -59,4 +59,4 @@ class MultiIndexEngine(HammingEngine):
     @property
     def table_bytes(self) -> int:
         """Give the memory of the tables beside the codes."""
-        return sum(index.bytes for index in self._indexes.values())
+        return sum(block.made["tables"].bytes for block in self._blocks if "tables" in block.made)

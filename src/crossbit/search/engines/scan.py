@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,12 +22,17 @@ CHUNK_BYTES = 8 << 20
 
 @dataclass
 class Block:
-    """Rows that came together. `rows` may be a memory map; `scales` belong to int8 rows; `alive` is None while all are."""
+    """Rows that came together. `rows` may be a memory map; `scales` belong to int8 rows; `alive` is None while all are.
+
+    `made` holds what engines make of the rows and keep: tables, a graph. It lives as long as the block, which a segment keeps
+    from one commit to the next.
+    """
 
     ids: Int64[np.ndarray, " N"]
     rows: Rows
     scales: Float32[np.ndarray, " N"] | None = None
     alive: Bool[np.ndarray, " N"] | None = None
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def places(self, ids: Int64[np.ndarray, " M"]) -> tuple[Int64[np.ndarray, " F"], Int64[np.ndarray, " F"]]:
         """Say which of `ids` live here: their places in `ids`, and in this block."""
