@@ -420,6 +420,20 @@ def test_a_folder_made_again_from_the_server(
         Collection.import_from(URL, tmp_path / "never")
 
 
+def test_indexing_after_that_encodes_nothing(
+    server: FakeServer, pictures: Path, model: FakeModel, tmp_path: Path
+) -> None:
+    (pictures / "a" / "green.txt").write_text("a meadow")
+    Collection.create(tmp_path / "lost", model, root=pictures, engine=URL).sync(pictures)
+    Collection.import_from(URL, tmp_path / "again")
+    again = Collection.open(tmp_path / "again", model)
+    model.calls.clear()
+    report = again.sync(pictures)
+    assert (report.unchanged, report.added, report.changed, report.encoded) == (8, 0, 0, 0)
+    assert model.calls == []
+    assert again.search("a meadow")[0].path == (pictures / "a" / "green.png")
+
+
 def test_ledger_by_hand() -> None:
     ledger = Ledger(everything=False, runs=((2, 4), (9, 9)))
     assert ledger.items.tolist() == [2, 3, 4, 9]
