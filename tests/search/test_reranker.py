@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from crossbit.cli.index import _tokens_before
 from crossbit.cli.search import milliseconds
 from crossbit.errors import ConfigError, UsageError
 from crossbit.search import reranking
 from crossbit.search.reranking import reranker
+from crossbit.search.tokens import keep
 
 
 @pytest.fixture
@@ -49,3 +51,11 @@ def test_a_budget_is_a_time() -> None:
     for text in ("soon", "0ms", "-5ms", "5m"):
         with pytest.raises(UsageError, match="expected a time"):
             milliseconds(text)
+
+
+def test_a_rebuilt_collection_keeps_tokens_as_before(tmp_path: Path) -> None:
+    assert _tokens_before(tmp_path, None) is None
+    keep(tmp_path, "int8")
+    assert _tokens_before(tmp_path / "elsewhere", tmp_path) == "int8"
+    (tmp_path / "tokens" / "settings.json").write_text("{}")
+    assert _tokens_before(tmp_path, tmp_path) is None

@@ -68,11 +68,12 @@ def index(
     if from_shards is not None:
         join(from_shards, folder, collection, rebuild)
         rebuild = False
+    tokens = keep_tokens or (_tokens_before(folder, collection) if rebuild else None)
     with _open(folder, collection, model, rebuild, _Asked(bits, vectors, engine)) as opened:
         say(f"model: {opened.model.name}. {opened.model.card.sees}".rstrip())
-        if keep_tokens is not None:
-            opened.keep_tokens(keep_tokens, progress=True)
         opened.wait = wait
+        if tokens is not None:
+            opened.keep_tokens(tokens, progress=True)
         if watch:
             follow(opened, folder, json, every=every, batch_size=batch_size, max_pixels=max_pixels)
             return
@@ -113,7 +114,8 @@ class _Asked:
             if asked not in (None, held) and not (name == "engine" and same_engine(asked, held)):
                 raise UsageError(
                     f"{printable(place)}: keeps {say_it.format(held)}, asked for {asked}",
-                    "index anew: `--rebuild`" + (" or move it: `crossbit collection engine`" if name == "engine" else ""),
+                    "index anew: `--rebuild`"
+                    + (" or move it: `crossbit collection engine`" if name == "engine" else ""),
                 )
 
 
@@ -149,6 +151,17 @@ def _model_before(place: Path) -> str:
         from crossbit.model import default_model
 
         return default_model()
+
+
+def _tokens_before(folder: Path, place: Path | None) -> Literal["int8", "float16"] | None:
+    """Say how the collection that is to be rebuilt keeps tokens, so that `--rebuild` alone does not drop them."""
+    from crossbit.search.collection import FOLDER
+    from crossbit.search.tokens import kept_precision
+
+    try:
+        return kept_precision(place or folder / FOLDER)
+    except CollectionError:
+        return None
 
 
 def _nothing_below(folder: Path) -> None:
