@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,32 @@ def test_a_failed_commit_leaves_the_one_before(tmp_path: Path, monkeypatch: pyte
         committing.commit(removed=[1])
     check(folder, {0: one})
     assert collection.verify().ok
+
+
+def test_readers_open_while_commits_follow_each_other(tmp_path: Path) -> None:
+    """Whoever opens sees one commit whole, however many are made meanwhile."""
+    folder, chance = tmp_path / "c", np.random.default_rng(5)
+    collection = Collection.create(folder, FakeModel(dim=DIM, bits=BITS))
+    done, wrong, seen = threading.Event(), list[Exception](), set[int]()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                snapshot = open_snapshot(folder, collection.meta)
+                seen.add(len(snapshot))
+                assert len(list(snapshot.all_items())) == len(snapshot)
+                assert len(snapshot) % 4 == 0
+            except Exception as error:
+                wrong.append(error)
+                return
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    with writer(folder, collection.meta) as committing:
+        for start in range(0, 80, 4):
+            committing.commit([record(number, chance) for number in range(start, start + 4)])
+        committing.compact()
+    done.set()
+    thread.join(60)
+    assert wrong == []
+    assert len(seen) > 1

@@ -106,6 +106,8 @@ class Segment:
         """Map an array, whose header must be that of an array of so many rows."""
         try:
             array: np.ndarray = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:  # a writer dropped the segment just now: who opens it looks for the newer commit
+            raise
         except Exception as error:  # a damaged header is text that is parsed: it fails in many ways
             raise self._damaged(name, (str(error).splitlines() or [type(error).__name__])[0][:200]) from error
         if len(array) != rows:

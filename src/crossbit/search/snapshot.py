@@ -282,7 +282,12 @@ def open_snapshot(folder: Path, meta: Meta, before: Snapshot | None = None) -> S
     """
     for _ in range(20):
         head = read_head(folder)
-        meta = read_meta(folder / head.place)  # the engine, or the model, may be another one by now
+        try:
+            meta = read_meta(folder / head.place)  # the engine, or the model, may be another one by now
+        except CollectionError:
+            if read_head(folder).commit == head.commit:
+                raise
+            continue  # it moved to another model just now
         try:
             return Snapshot(folder, meta, head, before)
         except FileNotFoundError as error:
