@@ -197,7 +197,8 @@ def _switch(old: Writer, head: Head, meta: Meta, place: str) -> None:
     with told(old.folder):
         led = replace(led, history=append(old.folder / place, led.history, [known]))
     old.lead_to(led)
-    write_meta(old.folder, meta)
+    with told(old.folder):
+        write_meta(old.folder, meta)
 
 
 def _lost(folder: Path, lost: list[Item], report: SyncReport) -> CollectionError:
