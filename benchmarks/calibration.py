@@ -133,7 +133,7 @@ def main() -> None:
             answers = first_answers(made, concepts, names(args, language, concepts))
             asked[language] = {way: judge(told(answers, fitted)) for way, fitted in ways.items()}
     record = {
-        "command": "python benchmarks/calibration.py", "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(),
+        "command": " ".join(["python", *sys.argv]), "date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None, "threads": 1,
         "data": args.data, "split": args.split, "model": args.model, "held": args.held,
         "items": len(concepts), "questions": args.questions,

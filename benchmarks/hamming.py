@@ -164,7 +164,7 @@ def main() -> None:
             if not args.json:
                 print(line(found[-1]), flush=True)
     record = {
-        "command": "python benchmarks/hamming.py", "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load,
+        "command": " ".join(["python", *sys.argv]), "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load,
         "machine": machine(), "level": level, "threads": args.threads, "k": K, "runs": found,
     }  # fmt: skip
     missing = sorted({name for row in found for name in row["missing"]})

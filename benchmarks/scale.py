@@ -134,7 +134,7 @@ def main() -> None:
         print(f"{rows:,} measured", file=sys.stderr, flush=True)
     unit = 1 if sys.platform == "darwin" else 1024
     record = {
-        "command": "python benchmarks/scale.py", "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load, "machine": machine(),
+        "command": " ".join(["python", *sys.argv]), "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": load, "machine": machine(),
         "bits": BITS, "k": K, "radius": RADIUS, "threads": args.threads, "queries": args.queries,
         "peak_bytes": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "runs": runs,
     }  # fmt: skip

@@ -267,10 +267,10 @@ def main() -> None:
     parser.add_argument("--no-write", action="store_true", help="only print")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    before = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         found = measure(args, Path(folder))
-    about = {"command": "python benchmarks/two_stage.py", "load": before, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    about = {"command": " ".join(["python", *sys.argv]), "load": before, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     found = {**about, "machine": machine(), **found}
     print(json.dumps(found) if args.json else told(found))
     if not args.no_write:
