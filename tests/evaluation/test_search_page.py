@@ -14,6 +14,7 @@ from crossbit.codes import kernel
 from crossbit.errors import DataError
 from crossbit.evaluation.compare import plot_lines
 from crossbit.evaluation.search_page import (
+    calibration_table,
     cluster_table,
     filters_table,
     hamming_table,
@@ -72,6 +73,20 @@ def test_growth_and_what_follows_from_it(tmp_path: Path) -> None:
     assert "scans 4.0 thousand million codes a second for one query and 10.0 in a batch" in lines[0]
     assert lines[-1] == "| 10^10 | 80 GB | 200 GB | 3 | 833 ms | 3.0 |"
     assert len(plot_lines(scale_lines(record), tmp_path / "plot")) == 2
+
+
+def test_what_probabilities_are_worth() -> None:
+    one = {
+        "questions": 282, "error": 0.06, "brier": 0.11, "plain_brier": 0.24, "kept": 0.73, "refused": 0.93, "decided": 0.851,
+        "decided_by_best_score": 0.819,
+    }  # fmt: skip
+    record = {
+        **HEAD, "items": 856, "data": "picto", "split": "val", "held": "en,de", "model": "base", "questions": "es",
+        "fitted": {"captions": {"queries": 500}, "questions": {"queries": 141}}, "asked": {"fr": {"questions": one}},
+    }  # fmt: skip
+    lines = calibration_table(record).splitlines()
+    assert "calibrated on 500 of these, or on 141 questions in es" in lines[0]
+    assert lines[-1] == "| fr | questions | 0.060 | 0.110 | 0.240 | 73% | 93% | 85.1% | 81.9% |"
 
 
 def test_sizes_are_written_as_people_do() -> None:
