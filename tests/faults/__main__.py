@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import crossbit
+from crossbit.errors import CrossbitError
 from crossbit.evaluation.machine import machine
 from faults.cuts import Cutter, can_loop
 from faults.damages import Damager
@@ -67,7 +68,7 @@ def run(fault: str, rounds: int, template: Path, work: Path, seed: int) -> dict[
     for number in range(rounds):
         try:
             one()
-        except Broken as error:
+        except (Broken, CrossbitError) as error:
             broken.append(f"round {number}: {error}")
             print(f"{fault}: {broken[-1]}", file=sys.stderr, flush=True)
     seconds = round(time.monotonic() - began, 1)

@@ -283,9 +283,14 @@ class _Mend:
             cards = segments_from_store(self.data, partial, meta, store)
             for number, card in enumerate(cards):
                 cards[number] = replace(card, name=f"mended-{self.commit:06d}-{number}")
-                (partial / "segments" / card.name).rename(folder / "segments" / cards[number].name)
+                target = folder / "segments" / cards[number].name
+                shutil.rmtree(target, ignore_errors=True)  # of a repair that was killed
+                (partial / "segments" / card.name).rename(target)
             shutil.rmtree(partial)
             write_head(folder, replace(head, segments=tuple(cards)))
+            for path in (folder / "segments").iterdir():
+                if path.name not in {card.name for card in cards}:
+                    shutil.rmtree(path)
             self.report.mended.append(f"snapshot {name}, from the store")
             return
         if not self.give_up:
