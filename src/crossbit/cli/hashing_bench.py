@@ -192,7 +192,7 @@ class HashingBench:
         return method, loop_settings(system.method, self.data, **self.changes, seed=run.seed)
 
     def _place(self, run: Wanted) -> Path:
-        return self.results / run.track / f"{run.system}-{run.bits}bit-seed{run.seed}.json"
+        return self.results / run.track / f"{run.system}-{run.bits}bit-seed{run.seed}.json.gz"
 
     def _folder(self, run: Wanted, method: Any, loop: Any) -> Path:
         """Name the folder of a training after all that it depends on, so that systems that train the same share it."""

@@ -90,7 +90,7 @@ def read_hashing(folder: Path) -> list[HashingPoint]:
         UsageError: there are none.
         FingerprintError: results of one track were measured on different data or by different protocols.
     """
-    paths = [path for track in HEADLINE for path in sorted((folder / track).glob("*.json"))]
+    paths = [path for track in HEADLINE for path in sorted((folder / track).glob("*.json*"))]
     if not paths:
         raise UsageError(f"{folder}: no result files, expected those of `crossbit bench hashing`")
     return hashing_points(Result.read(path) for path in paths)
