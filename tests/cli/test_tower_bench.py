@@ -105,7 +105,7 @@ def test_arms_share_towers_and_a_training_serves_every_length(
     again = bench.measured("a", 16, (0,))[0]
     assert again.date == found[0].date
     assert {p.name for p in (tmp_path / "results" / "manifest-towers").iterdir()} == {
-        f"{arm}-{bits}bit-seed0.json" for arm in "ab" for bits in (16, 128)
+        f"{arm}-{bits}bit-seed0.json.gz" for arm in "ab" for bits in (16, 128)
     }
 
 

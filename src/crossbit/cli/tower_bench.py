@@ -134,7 +134,7 @@ class TowerBench:
             "method_config": json.loads(json.dumps(asdict(method))),
             "towers": {view: load(one).describe().fingerprint for view, one in encoders.items()},
         }
-        place = self.folder / f"{name}-{bits}bit-seed{seed}.json"
+        place = self.folder / f"{name}-{bits}bit-seed{seed}.json.gz"
         if place.is_file():
             found = Result.read(place)
             same = all(found.config.get(key) == value for key, value in {**known, "settings": asdict(loop)}.items())
