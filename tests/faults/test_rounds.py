@@ -13,7 +13,7 @@ from faults.cuts import can_loop
 from faults.disks import can_mount
 from faults.world import build
 
-IN_SHORT = ("kill-add", "kill-compact", "kill-migrate", "cut", "flip")
+IN_SHORT = ("kill-compact", "kill-migrate", "cut", "flip")
 SEED = int(os.environ.get("CROSSBIT_SEED", random.randrange(1_000_000)))
 
 
