@@ -13,12 +13,13 @@ import zlib
 CHANNELS = 3
 """Bytes of a word's number."""
 
-FUNCTION_WORDS = frozenset(
+_WORDS = (
     "about above after all also and any are around been before being below beneath beside between both but can could down "
     "during each for from had has have her here him his how into its itself just like more most near not off onto other our "
     "out over own she some such than that the their them then there these they this those through under until upon very was "
-    "were what when where which while who with without would you your".split()
+    "were what when where which while who with without would you your"
 )
+FUNCTION_WORDS = frozenset(_WORDS.split())
 """English words of three letters or more that say nothing of a picture."""
 
 # letters, marks and digits; a character of a script that is written without spaces stands for itself

@@ -38,7 +38,7 @@ LATE = {
     "torch": ("model.py", "heads.py", "cli/fit.py", "cli/claims.py", "cli/doctor.py"),
     "onnxruntime": ("model.py",),
     "onnx": ("model.py",),
-    "faiss": ("search/engines/hnsw.py", "search/exchange/faiss_files.py"),  # of the extra `faiss`: graphs, files of its own
+    "faiss": ("search/engines/hnsw.py", "search/exchange/faiss_files.py"),  # graphs; files of its own
     "usearch": ("search/exchange/usearch_files.py",),
     "tokenizers": ("model.py",),
     "h5py": ("data/formats/matfile.py",),  # of the extra `mat`: only files of MATLAB 7.3 need it

@@ -33,7 +33,8 @@ FAMILIES: dict[str, str] = {
     "small-vit": "crossbit.encoders.small:SmallImage",
     "small-resnet": "crossbit.encoders.small:SmallImage",
 }
-"""Features computed elsewhere, `regions:WIDTH`; kinds of `transformers` models: `vit:X`, where X is a local folder or a name on the hub; and two of our own, by folder."""
+"""Features computed elsewhere, `regions:WIDTH`; kinds of `transformers` models, `vit:X`, where X is a local folder or a name on
+the hub; and two of our own, by folder."""
 
 
 @lru_cache(maxsize=16)

@@ -28,4 +28,5 @@ def heat_map(
     share = np.asarray(smooth, np.float32).clip(0, 1)[..., None]
     grey = (letterbox(picture, edge).astype(np.float32) @ _GREY)[..., None].repeat(3, 2)
     colour = _COLD + share * (_HOT - _COLD)
-    return np.rint(0.45 * grey + 0.55 * colour).clip(0, 255).astype(np.uint8)
+    mixed: UInt8[np.ndarray, "edge edge 3"] = np.rint(0.45 * grey + 0.55 * colour).clip(0, 255).astype(np.uint8)
+    return mixed
