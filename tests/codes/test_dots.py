@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbit.codes import kernel
+from crossbit.codes import level as asked
 from crossbit.codes.dots import dots_at
 
 
@@ -71,7 +72,8 @@ def test_rows_of_a_mapped_file_and_without_the_kernel(tmp_path: Path, monkeypatc
     np.save(tmp_path / "rows.npy", rows)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     found = dots_at(mapped, places, query)
-    monkeypatch.setattr(kernel, "extension", lambda: None)
+    for module in (asked, kernel):
+        monkeypatch.setattr(module, "extension", lambda: None)
     np.testing.assert_array_equal(found, dots_at(rows, places, query))
     assert dots_at(rows, places[:0], query).shape == (0,)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from crossbit.codes import hamming_topk, kernel
+from crossbit.codes import level as asked
 from crossbit.errors import EngineError, UsageError
 from crossbit.search.engines import HammingEngine, HNSWEngine, MultiIndexEngine, choose
 from crossbit.search.engines.choice import measured, open_engine, random_distance
@@ -58,7 +59,8 @@ def test_what_is_named_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("crossbit.search.engines.choice.has_faiss", lambda: False)
     with pytest.raises(EngineError, match="faiss is not installed"):
         choose(10, 64, engine="hnsw")
-    monkeypatch.setattr(kernel, "extension", lambda: None)
+    for module in (asked, kernel):
+        monkeypatch.setattr(module, "extension", lambda: None)
     with pytest.raises(EngineError, match="engine mih: cannot index 10 codes"):
         choose(10, 64, engine="mih")
     assert choose(10, 64).engine == "scan"

@@ -70,9 +70,9 @@ def examine(*, full: bool = False) -> list[Finding]:
 
 def _kernel() -> Finding:
     """Say at which level codes are searched."""
-    from crossbit.codes import kernel
+    from crossbit.codes.level import levels
 
-    level = kernel.levels()[0]
+    level = levels()[0]
     if level == "numpy":
         fix = "pip install --force-reinstall --no-deps crossbit, with a C compiler: ten to a hundred times faster"
         return Finding(

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int32, Int64, Shaped, UInt8
 
+from crossbit.codes.level import NUMBERS
+from crossbit.codes.level import extension as extension
+from crossbit.codes.level import levels as levels
 from crossbit.errors import EngineError
 
-_NUMBERS = {"plain": 0, "avx2": 1, "avx512": 2, "neon": 3}
 _WIDEST = 2048
 """Bytes of the widest code that the kernel takes; wider ones go to NumPy."""
 _ROWS = 1 << 20
@@ -26,27 +26,6 @@ _FEW = 32
 """Where fewer than one row in so many is allowed, those rows are gathered first."""
 _QUERIES = 256
 """Queries that pass over the codes together; more would push one another's answers out of the cache."""
-
-
-@lru_cache(maxsize=1)
-def extension() -> ModuleType | None:
-    """Give the compiled module, or None where the package was built without a compiler."""
-    try:
-        from crossbit.codes import _hamming  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    found: ModuleType = _hamming
-    return found
-
-
-def levels() -> tuple[str, ...]:
-    """Name the levels of this machine, the fastest first; "numpy" is always there."""
-    built = extension()
-    if built is None:
-        return ("numpy",)
-    best = next(name for name, number in _NUMBERS.items() if number == built.level())
-    below = ("avx2",) if best == "avx512" else ()
-    return (best, *below, *(() if best == "plain" else ("plain",)), "numpy")
 
 
 def chosen(level: str, width: int) -> str:
@@ -201,7 +180,7 @@ class _Scan:
         rows, distances = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.int32)
         stopped = built().nearest(
             queries, len(queries), codes, begin, end, queries.shape[1] // 8, k, self.widest, bitmap, self.stop,
-            _NUMBERS[self.level], rows, distances,
+            NUMBERS[self.level], rows, distances,
         )  # fmt: skip
         if stopped:
             raise EngineError("hamming_topk: stopped")
@@ -214,7 +193,7 @@ class _Scan:
         codes, begin, end, bitmap = self._part(first, last, bitmap)
         found = built().within(
             queries, len(queries), codes, begin, end, queries.shape[1] // 8, radius, self.widest, bitmap, self.stop,
-            _NUMBERS[self.level],
+            NUMBERS[self.level],
         )  # fmt: skip
         if found is None:
             raise EngineError("hamming_within: stopped")
