@@ -9,7 +9,6 @@ seed.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossbit.cli.kept import by_mark, drop_checkpoints
 from crossbit.cli.noise_bench import PROTOCOL
 from crossbit.cli.show import say
 from crossbit.features import Features
@@ -138,7 +138,7 @@ class FineBench:
         """Give a result; train what is missing or was made with other data or settings."""
         place = self.results / f"{trial.label.replace(' ', '-')}-seed{trial.seed}.json"
         mark = self._mark(trial)
-        found = self._kept(place, mark)
+        found = by_mark(place, mark)
         return found if found is not None else self._measure(trial, place, mark)
 
     def _mark(self, trial: Trial) -> str:
@@ -147,17 +147,6 @@ class FineBench:
         settings = [(name, asdict(self._config(name)), asdict(self._loop(name, trial.seed))) for name in names]
         known = [self.manifest.fingerprint, ENCODERS, PROTOCOL, trial.label, SHORTLIST if trial.behind else 0, settings]
         return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _kept(self, place: Path, mark: str) -> Result | None:
-        from crossbit.evaluation.result import Result
-
-        if not place.is_file():
-            return None
-        found = Result.read(place)
-        if found.config.get("run") == mark:
-            return found
-        place.unlink()
-        return None
 
     def _config(self, name: str) -> Any:
         from crossbit.model import method_class
@@ -197,8 +186,7 @@ class FineBench:
                 progress=False,
             )
             made = fitted.model
-            for checkpoint in folder.glob("checkpoint-*"):
-                shutil.rmtree(checkpoint)
+            drop_checkpoints(folder)
         self._models = {**self._models, (name, seed): made}
         return made
 

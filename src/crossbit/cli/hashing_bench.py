@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crossbit.cli.hashing_systems import NEEDS_LABELS, SYSTEMS, TRACKS, Wanted, loop_settings, method_settings
+from crossbit.cli.kept import kept, plain, trained
 from crossbit.cli.show import counted, say
 from crossbit.errors import UsageError
 
@@ -98,19 +99,17 @@ class HashingBench:
 
     def measured(self, run: Wanted) -> Result:
         """Give the result of a run; train when it is missing, or was made on other data or with other settings."""
-        from crossbit.evaluation.result import Result
-
         place = self._place(run)
         method, loop = self._settings(run)
-        if place.is_file():
-            found = Result.read(place)
-            known = found.config
-            same = known.get("method_config") == _plain(asdict(method)) and known.get("settings") == asdict(loop)
-            if same and found.data["fingerprint"] == self.manifest(run.track).fingerprint:
-                return found
-            place.unlink()
+
+        def stands(found: Result) -> bool:
+            known = (found.config.get("method_config"), found.config.get("settings"), found.data["fingerprint"])
+            return known == (plain(asdict(method)), asdict(loop), self.manifest(run.track).fingerprint)
+
+        if (found := kept(place, stands)) is not None:
+            return found
         model, cost = self._model(run, method, loop)
-        result = self._measure(run, model, cost, _plain(asdict(method)))
+        result = self._measure(run, model, cost, plain(asdict(method)))
         result.write(place)
         if not self.keep and not _serves_others(run.system):
             shutil.rmtree(self._folder(run, method, loop), ignore_errors=True)
@@ -160,31 +159,15 @@ class HashingBench:
         return model, cost
 
     def _trained(self, run: Wanted, method: Any, loop: Any) -> tuple[Model, dict[str, float]]:
-        from crossbit.cli.fit import fit
-        from crossbit.model import Model
-        from crossbit.modelcard import readable
-
-        folder = self._folder(run, method, loop)
-        kept = folder / "cost.json"
-        if kept.is_file() and readable(folder / "model") is not None:
-            return Model.load(folder / "model"), json.loads(kept.read_text(encoding="utf-8"))
-        system, began = SYSTEMS[run.system], time.monotonic()
-        fitted = fit(
-            system.method,
+        return trained(
+            SYSTEMS[run.system].method,
             self.manifest(run.track),
-            folder,
+            self._folder(run, method, loop),
+            config=method,
+            loop=loop,
             languages=LANGUAGES,
-            method_config=method,
-            training=loop,
             chosen_by=TRACKS[run.track].metric,
-            resume=True,
-            progress=False,
         )
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-        cost = {"cpu_seconds": round(fitted.cpu_seconds, 2), "seconds": round(time.monotonic() - began, 2)}
-        kept.write_text(json.dumps(cost), encoding="utf-8")
-        return fitted.model, cost
 
     def _settings(self, run: Wanted) -> tuple[Any, Any]:
         system = SYSTEMS[run.system]
@@ -242,8 +225,3 @@ def _serves_others(name: str) -> bool:
     alike = [SYSTEMS[other] for other in names[names.index(name) + 1 :]]
     twins = [other for other in alike if (other.method, other.changes) == (system.method, system.changes)]
     return system.kind in SHARED or (system.kind == "code" and any(other.kind == "float" for other in twins))
-
-
-def _plain(config: Mapping[str, Any]) -> Any:
-    """Give settings as they come back from a JSON file."""
-    return json.loads(json.dumps(config))

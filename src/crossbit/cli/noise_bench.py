@@ -7,13 +7,13 @@ stopped, and several processes may share the work by methods or seeds.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossbit.cli.kept import drop_checkpoints, kept
 from crossbit.cli.show import counted, say
 from crossbit.errors import UsageError
 
@@ -112,24 +112,18 @@ class NoiseBench:
         stem = f"{run.label.replace(' ', '-')}-seed{run.seed}"
         places = [self.results / f"{stem}-{split}.json" for split in self.splits]
         found = [self._kept(place, noise, training) for place in places]
-        kept = [result for result in found if result is not None]
-        return kept if len(kept) == len(places) else self._measure(run, noise, training, places)
+        there = [result for result in found if result is not None]
+        return there if len(there) == len(places) else self._measure(run, noise, training, places)
 
     def _kept(self, place: Path, noise: Noise | None, training: TrainingConfig) -> Result | None:
-        from crossbit.evaluation.result import Result
-
-        if not place.is_file():
-            return None
-        found = Result.read(place)
-        same = (
-            found.data["fingerprint"] == self.manifest.fingerprint
-            and found.config.get("settings") == asdict(training)
-            and found.config.get("noise", {}).get("fingerprint") == (noise.fingerprint if noise else None)
+        return kept(
+            place,
+            lambda found: (
+                found.data["fingerprint"] == self.manifest.fingerprint
+                and found.config.get("settings") == asdict(training)
+                and found.config.get("noise", {}).get("fingerprint") == (noise.fingerprint if noise else None)
+            ),
         )
-        if same:
-            return found
-        place.unlink()
-        return None
 
     def _measure(
         self, run: Wanted, noise: Noise | None, training: TrainingConfig, places: Sequence[Path]
@@ -171,8 +165,7 @@ class NoiseBench:
             result = replace(result, config=config)
             result.write(place)
             made.append(result)
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)  # a run that was measured is not gone on with
+        drop_checkpoints(folder)  # a run that was measured is not gone on with
         sums = ", ".join(f"{split} {result.rsum:.1f}" for split, result in zip(self.splits, made, strict=True))
         say(
             f"{run.label}, seed {run.seed}: rsum on {sums}; best epoch {fitted.report.best_epoch + 1} of {training.epochs}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossbit.cli.kept import by_mark
 from crossbit.cli.noise_bench import CHANGES, PROTOCOL
 from crossbit.cli.show import say
 from crossbit.evaluation.robustness import BEST, GENERATORS, LAST, MAIN, RATIOS, VARIANTS
@@ -126,7 +127,7 @@ class RcarBench:
         mark = self._mark(trial, noise)
         stem = f"{trial.label.replace(' ', '-')}-seed{trial.seed}"
         places = {moment: self.results / f"{stem}-{moment}.json.gz" for moment in (BEST, LAST)}
-        found = {moment: self._kept(place, mark) for moment, place in places.items()}
+        found = {moment: by_mark(place, mark) for moment, place in places.items()}
         kept = {moment: result for moment, result in found.items() if result is not None}
         return kept if len(kept) == len(places) else self._measure(trial, noise, mark, places)
 
@@ -160,17 +161,6 @@ class RcarBench:
             "training": asdict(replace(self.training, seed=trial.seed)),
         }
         return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _kept(self, place: Path, mark: str) -> Result | None:
-        from crossbit.evaluation.result import Result
-
-        if not place.is_file():
-            return None
-        found = Result.read(place)
-        if found.config.get("run") == mark:
-            return found
-        place.unlink()
-        return None
 
     def _measure(self, trial: Trial, noise: Noise | None, mark: str, places: Mapping[str, Path]) -> dict[str, Result]:
         from crossbit.cli.fit import fit

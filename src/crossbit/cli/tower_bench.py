@@ -7,7 +7,6 @@ run, as in `crossbit bench hashing`, with which it shares data, protocol and set
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossbit.cli.hashing_bench import LANGUAGES, PROTOCOLS, HashingBench
 from crossbit.cli.hashing_systems import TRACKS, loop_settings
+from crossbit.cli.kept import kept, plain, trained
 from crossbit.cli.show import say
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ class TowerBench:
     def _one(self, name: str, bits: int, seed: int) -> Result:
         from crossbit.encoders import load
         from crossbit.evaluation.evaluate import evaluate
-        from crossbit.evaluation.result import Result
         from crossbit.model import method_class
 
         arm = ARMS[name]
@@ -131,16 +130,18 @@ class TowerBench:
         loop = loop_settings(arm.method, self.hashing.data, **self.changes, seed=seed)
         manifest = self.hashing.manifest(arm.track)
         known = {
-            "method_config": json.loads(json.dumps(asdict(method))),
+            "method_config": plain(asdict(method)),
             "towers": {view: load(one).describe().fingerprint for view, one in encoders.items()},
         }
         place = self.folder / f"{name}-{bits}bit-seed{seed}.json.gz"
-        if place.is_file():
-            found = Result.read(place)
-            same = all(found.config.get(key) == value for key, value in {**known, "settings": asdict(loop)}.items())
-            if same and found.data["fingerprint"] == manifest.fingerprint:
-                return found
-            place.unlink()
+        told = {**known, "settings": asdict(loop)}
+
+        def stands(found: Result) -> bool:
+            same = all(found.config.get(key) == value for key, value in told.items())
+            return same and found.data["fingerprint"] == manifest.fingerprint
+
+        if (found := kept(place, stands)) is not None:
+            return found
         model, cost = self._trained(arm, encoders, method, loop, known)
         result = evaluate(
             model.with_bits(bits),
@@ -164,30 +165,16 @@ class TowerBench:
     def _trained(
         self, arm: Arm, encoders: Mapping[str, str], method: Any, loop: Any, known: Mapping[str, Any]
     ) -> tuple[Model, dict[str, float]]:
-        from crossbit.cli.fit import fit
-        from crossbit.model import Model
-        from crossbit.modelcard import readable
-
         manifest = self.hashing.manifest(arm.track)
         told = json.dumps([known, asdict(loop), manifest.fingerprint, arm.track, arm.method], sort_keys=True)
         folder = self.runs / f"{manifest.name}-towers" / f"{arm.method}-{sha256(told.encode()).hexdigest()[:12]}"
-        cost = folder / "cost.json"
-        if cost.is_file() and readable(folder / "model") is not None:
-            return Model.load(folder / "model"), json.loads(cost.read_text(encoding="utf-8"))
-        fitted = fit(
+        return trained(
             arm.method,
             manifest,
             folder,
+            config=method,
+            loop=loop,
             encoders=encoders,
             languages=LANGUAGES,
-            method_config=method,
-            training=loop,
             chosen_by=TRACKS[arm.track].metric,
-            resume=True,
-            progress=False,
         )
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-        spent = {"cpu_seconds": round(fitted.cpu_seconds, 2)}
-        cost.write_text(json.dumps(spent), encoding="utf-8")
-        return fitted.model, spent

@@ -304,7 +304,7 @@ def plot_curves(found: Sequence[Point], stem: Path) -> list[Path]:
             if column == 0:
                 panel.set_ylabel("rsum")
     panels[0][0].legend(fontsize=8)
-    return _save(figure, stem)
+    return save_figure(figure, stem)
 
 
 @dataclass(frozen=True)
@@ -417,7 +417,7 @@ def plot_lines(panels: Sequence[Lines], stem: Path) -> list[Path]:
     for place in places[len(panels) :]:
         place.set_axis_off()
     figure.legend(drawn.values(), drawn, loc="outside right upper", fontsize=8)
-    return _save(figure, stem)
+    return save_figure(figure, stem)
 
 
 def _looks() -> list[tuple[str, str]]:
@@ -426,12 +426,13 @@ def _looks() -> list[tuple[str, str]]:
     return [(styles[n % len(styles)], f"C{n % 10}") for n in range(20)]
 
 
-def _save(figure: Any, stem: Path) -> list[Path]:
+def save_figure(figure: Any, stem: Path) -> list[Path]:
+    """Write a figure as `STEM.png` and `STEM.svg`; the same figure gives the same files."""
     from matplotlib import rc_context
 
     stem.parent.mkdir(parents=True, exist_ok=True)
     made = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg")]
-    with rc_context({"svg.hashsalt": "crossbit"}):  # the same curves give the same file
+    with rc_context({"svg.hashsalt": "crossbit"}):  # else every file has names of its own
         figure.savefig(made[0], dpi=150, metadata={"Software": None})
         figure.savefig(made[1], metadata={"Date": None})
     return made

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crossbit.errors import DataError
 from crossbit.evaluation.hashing_points import HEADLINE, HashingPoint, systems_of
+from crossbit.evaluation.page import put_between
 
 BEGIN = "<!-- begin of what `crossbit bench hashing --page` writes -->\n"
 END = "<!-- end of what `crossbit bench hashing --page` writes -->\n"
@@ -28,19 +28,7 @@ def write_page(path: Path, text: str) -> None:
     Raises:
         DataError: the page is not there, or has not both marks.
     """
-    try:
-        page = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}), expected a page with two marks") from error
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError(
-            f"{path}: lacks {'the first' if not begin else 'the second'} mark", f"write {BEGIN + END!r} into it"
-        )
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.write_text(before + BEGIN + text + END + after, encoding="utf-8")
-    partial.replace(path)
+    put_between(path, BEGIN, END, text)
 
 
 def tables(found: Sequence[HashingPoint], order: Sequence[str], speed: Mapping[str, Any] | None = None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossbit.errors import UsageError
+from crossbit.evaluation.compare import save_figure
 from crossbit.evaluation.robustness import RATIOS, Cell, bins, generators
 
 
@@ -21,7 +22,6 @@ def plot_reliability(found: Sequence[Cell], stem: Path) -> list[Path]:
     Raises:
         UsageError: nothing was measured under noise.
     """
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,9 +47,4 @@ def plot_reliability(found: Sequence[Cell], stem: Path) -> list[Path]:
     panels[0].set_ylabel("share that is wrong")
     if panels[0].get_legend_handles_labels()[0]:  # a training shorter than the warm-up believes nothing yet
         panels[0].legend(fontsize=8)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    made = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg")]
-    with rc_context({"svg.hashsalt": "crossbit"}):  # the same results give the same file
-        figure.savefig(made[0], dpi=150, metadata={"Software": None})
-        figure.savefig(made[1], metadata={"Date": None})
-    return made
+    return save_figure(figure, stem)

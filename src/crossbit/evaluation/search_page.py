@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossbit.errors import DataError
 from crossbit.evaluation.compare import Lines
+from crossbit.evaluation.page import put_between
 
 Record = Mapping[str, Any]
 """What a benchmark wrote."""
@@ -23,19 +22,7 @@ def put(page: Path, name: str, text: str) -> None:
     Raises:
         DataError: the page is not there, or has not both marks.
     """
-    begin, end = f"<!-- begin of {name} -->\n", f"<!-- end of {name} -->\n"
-    try:
-        before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    except OSError as error:
-        raise DataError(f"{page}: cannot be read ({error.strerror}), expected a page with two marks") from error
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise DataError(
-            f"{page}: lacks {'the first' if not found else 'the second'} mark", f"write {begin + end!r} into it"
-        )
-    partial = page.with_name(f".{page.name}.partial-{os.getpid()}")
-    partial.write_text(before + begin + text + end + after, encoding="utf-8")
-    partial.replace(page)
+    put_between(page, f"<!-- begin of {name} -->\n", f"<!-- end of {name} -->\n", text)
 
 
 def hamming_table(record: Record) -> str:
