@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossbit.encoders.base import EncoderCard, Inputs, Media
+from crossbit.encoders.ragged import mean_of_real, padded
 from crossbit.errors import ConfigError, UsageError
 from crossbit.features import Features
 
@@ -62,18 +63,13 @@ class Regions:
                     "a model on precomputed regions reads arrays, not pictures",
                 )
             rows.append(np.atleast_2d(array).astype(np.float32))
-        longest = max((len(row) for row in rows), default=1)
-        regions = np.zeros((len(rows), longest, self.width), np.float32)
-        mask = np.zeros((len(rows), longest), bool)
-        for place, row in enumerate(rows):
-            regions[place, : len(row)], mask[place, : len(row)] = row, True
+        regions, mask = padded(rows, self.width)
         return {"regions": regions, "mask": mask}
 
     def encode(self, inputs: Inputs) -> Features:
         """Give the regions as tokens."""
         regions, mask = inputs["regions"], inputs["mask"]
-        pooled = regions.sum(1) / np.maximum(mask.sum(1, keepdims=True), 1).astype(np.float32)
-        return Features("image", regions, mask, pooled.astype(np.float32))
+        return Features("image", regions, mask, mean_of_real(regions, mask))
 
     def module(self) -> nn.Module:
         """Give the torch twin.

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from crossbit.encoders.base import EncoderCard, Inputs, Media
+from crossbit.encoders.ragged import mean_of_real, padded
 from crossbit.errors import UsageError
 from crossbit.features import Features
 from crossbit.words import CHANNELS, split_words, word_bytes
@@ -48,18 +47,13 @@ class Words:
             if len(words) > MAX_WORDS and on_long_text == "error":
                 raise UsageError(f"text {place}: has {len(words)} words, expected at most {MAX_WORDS}")
             rows.append([word_bytes(word) for word in words[:MAX_WORDS]])
-        longest = max(1, max((len(row) for row in rows), default=1))
-        tokens, mask = np.zeros((len(rows), longest, CHANNELS), np.float32), np.zeros((len(rows), longest), bool)
-        for place, row in enumerate(rows):
-            if row:
-                tokens[place, : len(row)], mask[place, : len(row)] = row, True
+        tokens, mask = padded(rows, CHANNELS)
         return {"bytes": tokens, "mask": mask}
 
     def encode(self, inputs: Inputs) -> Features:
         """Give the bytes as tokens."""
         tokens, mask = inputs["bytes"], inputs["mask"]
-        pooled = tokens.sum(1) / np.maximum(mask.sum(1, keepdims=True), 1).astype(np.float32)
-        return Features("text", tokens, mask, pooled.astype(np.float32))
+        return Features("text", tokens, mask, mean_of_real(tokens, mask))
 
     def module(self) -> nn.Module:
         """Give the torch twin, which hands its inputs on.

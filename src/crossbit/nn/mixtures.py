@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -149,24 +149,56 @@ def fit_beta_beside_uniform(x: Values, *, tolerance: float = 1e-6, sweeps: int =
     Raises:
         ValueError: there are fewer than two values, or some are not finite.
     """
-    x = np.asarray(x, np.float64)
-    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
-        raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
+    x = _checked(x)
     values = _Known.of(_inside(x))
     first, second = np.array([0.5, 1.0]), np.array([8.0, 1.0])
     share = float(np.clip(2 * (x > 0.5).mean(), _WEIGHT, 1 - _WEIGHT))  # right pairs seldom lie in the upper half
-    weights, before, done = np.array([1 - share, share]), np.nan, 0
+
+    def moments(mean: Pair, variance: Pair) -> tuple[Pair, Pair]:
+        a, b = _beta_moments(mean, variance)
+        return np.array([min(float(a[0]), 1.0), 1.0]), np.array(
+            [max(float(b[0]), 1.0), 1.0]
+        )  # falling, or no right pairs'
+
+    started = _State(first, second, np.array([1 - share, share]))
+    (first, second, weights), done, likelihood = _swept(values, started, _beta, moments, tolerance, sweeps)
+    gain = likelihood - 1.5 * np.log(len(x)) / len(x)  # one uniform component has likelihood 0
+    return Mixture("beta", first, second, weights, likelihood, done, gain)
+
+
+class _State(NamedTuple):
+    """Where expectation and maximisation stand: the two numbers of each component, and its share."""
+
+    first: Pair
+    second: Pair
+    weights: Pair
+
+
+def _checked(x: Values) -> Values:
+    x = np.asarray(x, np.float64)
+    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
+    return x
+
+
+def _swept(
+    values: _Known,
+    state: _State,
+    density: Density,
+    moments: Callable[[Pair, Pair], tuple[Pair, Pair]],
+    tolerance: float,
+    sweeps: int,
+) -> tuple[_State, int, float]:
+    """Sweep until the likelihood stands still; give where it ended, the number of sweeps, and the likelihood there."""
+    before, done = np.nan, 0  # nothing is close to nan
     for done in range(1, sweeps + 1):  # noqa: B007 - the count is kept
-        now, belong = _expected(values, first, second, weights, _beta)
+        now, belong = _expected(values, *state, density)
         if abs(now - before) <= tolerance * abs(before):
             break
         before = now
-        a, b = _beta_moments(*_weighted(values, belong))
-        first[0], second[0] = min(float(a[0]), 1.0), max(float(b[0]), 1.0)  # falling, or it is no right pairs'
-        weights = _shares(belong)
-    likelihood, _ = _expected(values, first, second, weights, _beta)
-    gain = likelihood - 1.5 * np.log(len(x)) / len(x)  # one uniform component has likelihood 0
-    return Mixture("beta", first, second, weights, likelihood, done, gain)
+        state = _State(*moments(*_weighted(values, belong)), _shares(belong))
+    likelihood, _ = _expected(values, *state, density)
+    return state, done, likelihood
 
 
 def _fit(
@@ -179,19 +211,10 @@ def _fit(
     tolerance: float,
     sweeps: int,
 ) -> Mixture:
-    x = np.asarray(x, np.float64)
-    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
-        raise ValueError(f"a mixture needs at least two finite values in one row, got {x.shape}")
-    values, weights = _Known.of(_inside(x)), np.full(2, 0.5)
-    before, done = np.nan, 0  # nothing is close to nan
-    for done in range(1, sweeps + 1):  # noqa: B007 - the count is kept
-        now, belong = _expected(values, first, second, weights, density)
-        if abs(now - before) <= tolerance * abs(before):
-            break
-        before = now
-        first, second = moments(*_weighted(values, belong))
-        weights = _shares(belong)
-    likelihood, _ = _expected(values, first, second, weights, density)
+    x = _checked(x)
+    values = _Known.of(_inside(x))
+    started = _State(first, second, np.full(2, 0.5))
+    (first, second, weights), done, likelihood = _swept(values, started, density, moments, tolerance, sweeps)
     gain = likelihood - _alone(values, density, moments) - 1.5 * np.log(len(x)) / len(x)  # 5 numbers against 2
     found = Mixture(kind, first, second, weights, likelihood, done, gain)
     order = np.argsort(found.means, kind="stable")  # by mean after every fit, never by place

@@ -13,6 +13,16 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64
 
+FILE_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("key", pa.binary()),
+    ("sha256", pa.binary()),
+    ("size", pa.int64()),
+    ("mtime_ns", pa.int64()),
+    ("from_folder", pa.bool_()),
+    ("sidecar", pa.binary()),
+]
+"""What every table of items says of an item's file."""
+
 _EPOCH = datetime(1970, 1, 1)
 
 

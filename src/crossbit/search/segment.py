@@ -22,7 +22,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int64
 
 from crossbit.errors import CollectionError
-from crossbit.search.arrow import column_of, integers
+from crossbit.search.arrow import FILE_FIELDS, column_of, integers
 from crossbit.search.durable import Receipt, sync_folder
 from crossbit.search.engines.flat import quantise, restore
 from crossbit.search.engines.scan import Block
@@ -33,12 +33,7 @@ from crossbit.search.records import VIEWS, Record
 FIXED = pa.schema(
     [
         ("id", pa.int64()),
-        ("key", pa.binary()),
-        ("sha256", pa.binary()),
-        ("size", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("from_folder", pa.bool_()),
-        ("sidecar", pa.binary()),
+        *FILE_FIELDS,
         ("captions", pa.list_(pa.string())),
     ]
 )

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossbit.errors import CollectionError
+from crossbit.search.arrow import FILE_FIELDS
 from crossbit.search.durable import Receipt, sync_folder
 from crossbit.search.head import Meta
 from crossbit.search.metadata import dump, load
@@ -88,12 +89,7 @@ class Table:
             ("id", pa.int64()),
             ("view", pa.int32()),
             ("text", pa.string()),
-            ("key", pa.binary()),
-            ("sha256", pa.binary()),
-            ("size", pa.int64()),
-            ("mtime_ns", pa.int64()),
-            ("from_folder", pa.bool_()),
-            ("sidecar", pa.binary()),
+            *FILE_FIELDS,
             ("metadata", pa.string()),
             ("deleted_at", pa.timestamp("us")),
         ]

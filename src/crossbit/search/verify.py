@@ -19,12 +19,8 @@ def verify(folder: Path) -> VerifyReport:
     A commit that is made meanwhile takes files away; then the new commit is verified.
     """
     while True:
-        for name, reader in (("meta.json", read_meta), ("head.json", read_head)):
-            try:
-                reader(folder)
-            except CollectionError as error:
-                found = error.message.removeprefix(f"{folder / name}: ")
-                return VerifyReport(folder, 1, 0, (Damage(str(folder / name), found, "the file as it was written"),))
+        if damage := _unreadable(folder):
+            return VerifyReport(folder, 1, 0, (damage,))
         head = read_head(folder)
         report = _verify(folder, head)
         if report.ok or read_head(folder).commit == head.commit:
@@ -58,6 +54,17 @@ def _verify(folder: Path, head: Head) -> VerifyReport:
     return VerifyReport(folder, files, size, tuple(damage))
 
 
+def _unreadable(folder: Path) -> Damage | None:
+    """Give the first of the two small files without which nothing else can be checked, where it cannot be read."""
+    for name, reader in (("meta.json", read_meta), ("head.json", read_head)):
+        try:
+            reader(folder)
+        except CollectionError as error:
+            found = error.message.removeprefix(f"{folder / name}: ")
+            return Damage(str(folder / name), found, "the file as it was written")
+    return None
+
+
 def _meta_of_place(data: Path) -> Iterator[Damage]:
     for name in ("meta.json", "meta.copy.json"):
         try:
@@ -84,12 +91,8 @@ def _verify_snapshot(folder: Path) -> VerifyReport:
     """Check the files of a commit that was kept by name."""
     if folder.name.endswith(".partial"):
         return VerifyReport(folder, 0, 0)
-    for name, reader in (("meta.json", read_meta), ("head.json", read_head)):
-        try:
-            reader(folder)
-        except CollectionError as error:
-            found = error.message.removeprefix(f"{folder / name}: ")
-            return VerifyReport(folder, 1, 0, (Damage(str(folder / name), found, "the file as it was written"),))
+    if broken := _unreadable(folder):
+        return VerifyReport(folder, 1, 0, (broken,))
     head, damage = read_head(folder), list(_copies(folder))
     files, size = 4, 0
     for path, receipt, _ in _expected(folder, head, damage):

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossbit.errors import CollectionError
+from crossbit.search.arrow import FILE_FIELDS
 from crossbit.search.exchange.base import Portion, Source, counts_of
 from crossbit.search.metadata import dump, load
 from crossbit.search.records import Record
@@ -23,12 +24,7 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("path", pa.string()),
     ("captions", pa.list_(pa.string())),
     ("metadata", pa.string()),
-    ("key", pa.binary()),
-    ("sha256", pa.binary()),
-    ("size", pa.int64()),
-    ("mtime_ns", pa.int64()),
-    ("from_folder", pa.bool_()),
-    ("sidecar", pa.binary()),
+    *FILE_FIELDS,
 ]
 
 
