@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -73,6 +74,21 @@ def test_what_is_not_there_is_named(tmp_path: Path, suffix: str, asked: dict[str
     Manifest("toy", tmp_path, (FIRST,)).write(path)
     with pytest.raises(ManifestError, match=said):
         Manifest.read(path, **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("offsets", "text"), [((0, 5, 2), b"abcde"), ((0, 1, 2), b"a\xff")])
+def test_offsets_and_text_that_are_damaged_are_named(tmp_path: Path, offsets: tuple[int, ...], text: bytes) -> None:
+    path = tmp_path / "toy.arrow"
+    Manifest("toy", tmp_path, (FIRST, replace(FIRST, id="b"))).write(path)
+    with pa.memory_map(str(path)) as file:
+        batch = pa.ipc.open_file(file).get_batch(0)
+    buffers = [None, pa.py_buffer(np.array(offsets, np.int32).tobytes()), pa.py_buffer(text)]
+    broken = pa.Array.from_buffers(pa.string(), 2, buffers)
+    columns = [broken if name == "id" else batch.column(name) for name in batch.schema.names]
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema()) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema()))
+    with pytest.raises(ManifestError, match=r"toy\.arrow: not a whole Arrow file"):
+        Manifest.read(path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

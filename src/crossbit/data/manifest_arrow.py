@@ -86,7 +86,11 @@ def read_items(
             reader = pa.ipc.open_file(file)
             _check(reader.schema, path)
             for number in range(reader.num_record_batches):
-                yield from _items(_chosen(reader.get_batch(number), split, kept), langs, path)
+                batch = reader.get_batch(number)
+                batch.validate(
+                    full=True
+                )  # Arrow does not look at offsets when it reads, and would follow them anywhere
+                yield from _items(_chosen(batch, split, kept), langs, path)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ManifestError(f"{path}: not a whole Arrow file ({first})", "write or prepare it again") from error

@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossbit.data import formats
+from crossbit.data.formats.arrow import batches
 from crossbit.data.formats.content import content
+from crossbit.data.formats.faults import Notes
+from crossbit.data.formats.hf import _media
 from crossbit.data.formats.losses import inside
 from crossbit.errors import CrossbitError
 from data.formats.made import MAKERS
@@ -57,3 +61,28 @@ def test_damage_is_named(
         for item in found:
             if inside(item) and not item.path.endswith(".npy"):
                 content(found, item)
+
+
+@pytest.mark.parametrize("where", [0.91796875, 0.921875])
+def test_offsets_and_names_of_media_that_are_damaged(tmp_path: Path, where: float) -> None:
+    """Offsets that fall, and a name that is no text, which Arrow itself does not look at."""
+    name, maker = MAKERS["hf saved"]
+    path = maker(tmp_path / "toy")
+    damage(path, ("flip", 0.5, where, b"\x01"))
+    report = formats.validate(name, path)
+    assert report.problems
+
+
+def test_rows_whose_media_have_names_of_other_bytes_are_noted(tmp_path: Path) -> None:
+    cells = pa.array([{"bytes": b"x", "path": "a.png"}, {"bytes": b"y", "path": "b.png"}])
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.binary())])
+    raw = cells.cast(kind).to_pylist()
+    raw[1]["path"] = b"\xff.png"
+    odd = pa.array(raw, kind).view(cells.type)
+    (tmp_path / "toy").mkdir()
+    with pa.ipc.new_stream(str(tmp_path / "toy" / "data-00000-of-00001.arrow"), pa.schema([("image", odd.type)])) as to:
+        to.write_batch(pa.record_batch([odd], ["image"]))
+    notes = Notes(limit=5)
+    batch = next(batches(tmp_path / "toy" / "data-00000-of-00001.arrow"))
+    assert _media(batch, "image", 5, tmp_path, notes) == ([1, 1], ["a.png", None])
+    assert "row 6: holds the byte 0xff" in notes.problems[0].message

@@ -48,7 +48,10 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Rec
             return
         with _ipc(path) as reader:
             for batch in _batches_of(reader):
-                yield batch if columns is None else batch.select(list(columns))
+                batch = batch if columns is None else batch.select(list(columns))  # noqa: PLW2901 - the same, narrower
+                for column in batch.columns:
+                    _check_offsets(column)
+                yield batch
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -64,8 +67,7 @@ def rows_of(batch: pa.RecordBatch, first: int, path: Path, notes: Notes) -> Iter
         try:
             yield first + number, batch.slice(number, 1).to_pylist()[0]
         except UnicodeDecodeError as error:
-            found = f"row {first + number}: holds the byte 0x{error.object[error.start]:02x}, which is not UTF-8"
-            notes.say(path, None, found, "write the table anew, with text in UTF-8")
+            notes.say(path, None, *_other_bytes(first + number, error))
 
 
 def media_columns(schema: pa.Schema) -> list[str]:
@@ -122,7 +124,9 @@ def _part(path: Path, column: str, part: int, _time: int, _size: int) -> Any:
                 return file.read_row_group(part, columns=[column])[column]
         with _ipc(path) as reader:
             # a memory map: only the pages of the cells that are read come into memory
-            return next(batch for number, batch in enumerate(_batches_of(reader)) if number == part)[column]
+            found = next(batch for number, batch in enumerate(_batches_of(reader)) if number == part)[column]
+            _check_offsets(found)
+            return found
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -141,6 +145,54 @@ def _batches_of(reader: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
         return (reader.get_batch(number) for number in range(reader.num_record_batches))
     return iter(reader)
+
+
+def _check_offsets(column: pa.Array) -> None:
+    """Refuse offsets that fall or leave the data: Arrow does not look at them when it reads, and would follow them anywhere.
+
+    Text is checked as bytes, since a row whose text is not UTF-8 is a fault of that row and not of the file.
+
+    Raises:
+        pa.ArrowInvalid: the column is damaged.
+    """
+    column.view(_as_bytes(column.type)).validate(full=True)
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    """Give a type with bytes where there is text, laid out the same."""
+    if pa.types.is_string(kind):
+        return pa.binary()
+    if pa.types.is_large_string(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([inner.with_type(_as_bytes(inner.type)) for inner in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_as_bytes(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_as_bytes(kind.value_type)))
+    return kind
+
+
+def text_or_none(column: pa.Array, first: int, path: Path, notes: Notes) -> list[str | None]:
+    """Give a column of text as Python has it; of a cell that is not UTF-8 None, and a note with the number of its row."""
+    try:
+        found: list[str | None] = column.to_pylist()
+        return found
+    except UnicodeDecodeError:
+        pass
+    found = []
+    for number, cell_of in enumerate(column, first):
+        try:
+            found.append(cell_of.as_py())
+        except UnicodeDecodeError as error:
+            notes.say(path, None, *_other_bytes(number, error))
+            found.append(None)
+    return found
+
+
+def _other_bytes(number: int, error: UnicodeDecodeError) -> tuple[str, str]:
+    found = f"row {number}: holds the byte 0x{error.object[error.start]:02x}, which is not UTF-8"
+    return found, "write the table anew, with text in UTF-8"
 
 
 def _damaged(path: Path, error: Exception) -> ManifestError:

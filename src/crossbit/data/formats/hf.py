@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crossbit.data.formats.arrow import batches, media_columns, rows_of, schema_of
+from crossbit.data.formats.arrow import batches, media_columns, rows_of, schema_of, text_or_none
 from crossbit.data.formats.columns import Columns, Drafts, Pick, Rules, chosen_columns
 from crossbit.data.formats.faults import Notes
 from crossbit.data.formats.gather import SPLITS, Gather, json_of
@@ -179,7 +179,7 @@ def _read_shard(shard: _Shard, root: Path, chosen: Pick, column: str, drafts: Dr
     table = _Table(shard, root, media, _features(schema, shard.file), columns)
     first = 0
     for batch in batches(shard.file):
-        sizes, names = _media(batch, media)
+        sizes, names = _media(batch, media, first, shard.file, notes)
         # media are not made into Python objects: only whether there are bytes, and how they are called
         rest = batch.drop_columns([media]) if media else batch
         for number, row in rows_of(rest, first, shard.file, notes):
@@ -233,15 +233,17 @@ class _Table:
         return file.relative_to(root).as_posix() if file and file.is_file() and file.is_relative_to(root) else None
 
 
-def _media(batch: pa.RecordBatch, media: str) -> tuple[list[int], list[str | None]]:
-    """Give how many bytes each cell of the column holds, and the path in it."""
+def _media(
+    batch: pa.RecordBatch, media: str, first: int, file: Path, notes: Notes
+) -> tuple[list[int], list[str | None]]:
+    """Give how many bytes each cell of the column holds, and the path in it; a path that is no text is noted."""
     if not media:
         return [0] * batch.num_rows, [None] * batch.num_rows
     cells = batch[media]
     names: list[str | None] = [None] * batch.num_rows
     if pa.types.is_struct(cells.type):
         if "path" in {inner.name for inner in cells.type}:
-            names = cells.field("path").to_pylist()
+            names = text_or_none(cells.field("path"), first, file, notes)
         cells = cells.field("bytes")
     return [int(size or 0) for size in pc.binary_length(cells).to_pylist()], names
 
