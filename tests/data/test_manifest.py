@@ -118,3 +118,23 @@ def test_splits_do_not_depend_on_the_order_but_on_the_seed() -> None:
 def test_shares_must_sum_to_one() -> None:
     with pytest.raises(ManifestError, match="shares sum to 0.9"):
         split_by_concept(items(3), {}, {"train": 0.9})
+
+
+def test_links_that_lead_out_of_the_root_are_refused_and_those_within_are_followed(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "in", outside):
+        folder.mkdir(parents=True)
+        (folder / "a.png").touch()
+    (root / "folder").symlink_to(outside)
+    (root / "file.png").symlink_to(outside / "a.png")
+    (root / "within").symlink_to(root / "in")
+    paths = ["in/a.png", "within/a.png", "in/../in/a.png", "folder/a.png", "file.png", "../outside/a.png", "in/.."]
+    manifest = Manifest("links", root, tuple(Item(str(n), path, "image") for n, path in enumerate(paths)))
+    for item in manifest.items[:3]:
+        assert manifest.file(item) == root / item.path
+    for item in manifest.items[3:6]:
+        with pytest.raises(ManifestError, match="expected one below"):
+            manifest.file(item)
+    for item in manifest:  # as the standard library has it
+        sound = (root / item.path).resolve().is_relative_to(root.resolve())
+        assert manifest._resolved(root / item.path).is_relative_to(root.resolve()) == sound

@@ -64,3 +64,15 @@ def test_texts_without_words_and_long_ones() -> None:
         Words().prepare(["word " * 200], on_long_text="error")
     with pytest.raises(UsageError, match="text 0: found a int"):
         Words().prepare([3])
+
+
+def test_bisection_and_comparison_with_all_words_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = Vocabulary(6)
+    vocabulary.learn(CAPTIONS)
+    asked = tokens([*CAPTIONS, "a red pear and a red zebra", "dog"])
+    bisected = vocabulary.tf_idf(*asked), vocabulary.places(*asked)
+    monkeypatch.setattr(torch.jit, "is_tracing", lambda: True)
+    compared = vocabulary.tf_idf(*asked), vocabulary.places(*asked)
+    assert torch.equal(bisected[0], compared[0])
+    assert torch.equal(bisected[1], compared[1])
+    assert bisected[0].abs().sum() > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -56,6 +56,8 @@ def features_of(
 
 class ArrayFeatures:
     """Features of N items that are rows of arrays; a `FeatureRows`."""
+
+    modality: Literal["image"] = "image"
 
     def __init__(self, encoder: Encoder, rows: Sequence[np.ndarray]) -> None:
         self.encoder, self.rows = encoder, rows

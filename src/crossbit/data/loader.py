@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -17,12 +17,20 @@ from crossbit.batch import Batch, Encoded
 from crossbit.data.cache import Widen
 from crossbit.data.manifest import Manifest
 from crossbit.errors import ManifestError
-from crossbit.features import Features
+from crossbit.features import Features, Modality
 from crossbit.words import FUNCTION_WORDS, split_words
+
+Tokens = bool | Collection[str]
+"""Whether rows come with their tokens: all, none, or those of some modalities only."""
 
 
 class FeatureRows(Protocol):
     """Cached features of one view: any number of rows, some of them taken at a time."""
+
+    @property
+    def modality(self) -> Modality:
+        """Say what the rows are features of."""
+        ...
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -139,8 +147,10 @@ class Pairs:
         total = len(self.items) * passes
         return max(1, total // min(batch_size, total))
 
-    def batch(self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu", *, tokens: bool = True) -> Batch:
-        """Give the pairs of these caption rows; without `tokens` for a method that reads the pooled vectors alone."""
+    def batch(
+        self, rows: Int64[np.ndarray, " B"], device: str | torch.device = "cpu", *, tokens: Tokens = True
+    ) -> Batch:
+        """Give the pairs of these caption rows; `tokens` as in `Method.reads_tokens`."""
         items = self.item_of[rows]
         views = {
             self.view: encoded(self.items, items, device, tokens=tokens),
@@ -155,7 +165,7 @@ class Pairs:
             labels=None if self.labels is None else torch.from_numpy(self.labels[items]).to(device),
         )
 
-    def _positive(self, rows: Int64[np.ndarray, " B"], device: str | torch.device, tokens: bool) -> Encoded:
+    def _positive(self, rows: Int64[np.ndarray, " B"], device: str | torch.device, tokens: Tokens) -> Encoded:
         """Give another caption of each item; where it has none, a row without any real token."""
         others = self._others[rows]
         found = encoded(self.captions, np.where(others < 0, rows, others), device, tokens=tokens)
@@ -177,12 +187,13 @@ class Pairs:
                 others[row] = next(fits, -1)
         return others
 
-    def expect(self, rows: Int64[np.ndarray, " B"]) -> None:
+    def expect(self, rows: Int64[np.ndarray, " B"], tokens: Tokens = True) -> None:
         """Say which caption rows the next batch has, so that they are read from the disk while this one is used."""
-        self.items.expect(self.item_of[rows])
-        self.captions.expect(rows)
+        for features, wanted in ((self.items, self.item_of[rows]), (self.captions, rows)):
+            if _with(features, tokens):
+                features.expect(wanted)
 
-    def sample(self, limit: int = 2048, seed: int = 0, *, tokens: bool = True) -> Mapping[str, Encoded]:
+    def sample(self, limit: int = 2048, seed: int = 0, *, tokens: Tokens = True) -> Mapping[str, Encoded]:
         """Give up to `limit` items and as many captions, drawn apart from each other."""
         draw = np.random.default_rng(seed)
         items = np.sort(draw.permutation(len(self.items))[:limit])
@@ -230,6 +241,11 @@ class RowsInMemory:
         return len(self.features)
 
     @property
+    def modality(self) -> Modality:
+        """Say what the rows are features of."""
+        return self.features.modality
+
+    @property
     def pooled(self) -> np.ndarray:
         """Give the pooled vectors."""
         return self.features.pooled
@@ -258,6 +274,11 @@ class Chosen:
         return len(self.rows)
 
     @property
+    def modality(self) -> Modality:
+        """Say what the rows are features of."""
+        return self.features.modality
+
+    @property
     def pooled(self) -> np.ndarray:
         """Give the pooled vectors."""
         found: np.ndarray = self.features.pooled[self.rows]
@@ -273,10 +294,14 @@ class Chosen:
 
 
 def encoded(
-    features: FeatureRows, rows: np.ndarray, device: str | torch.device = "cpu", *, tokens: bool = True
+    features: FeatureRows, rows: np.ndarray, device: str | torch.device = "cpu", *, tokens: Tokens = True
 ) -> Encoded:
     """Give some rows as float32 tensors."""
-    return Encoded.from_features(features.take(rows, tokens=tokens, widen=_widen), device)
+    return Encoded.from_features(features.take(rows, tokens=_with(features, tokens), widen=_widen), device)
+
+
+def _with(features: FeatureRows, tokens: Tokens) -> bool:
+    return tokens if isinstance(tokens, bool) else features.modality in tokens
 
 
 def _widen(half: np.ndarray, into: np.ndarray) -> None:

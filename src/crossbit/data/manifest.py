@@ -136,9 +136,21 @@ class Manifest:
             ManifestError: the path leads out of the root.
         """
         path = self.root / item.path
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        if not self._resolved(path).is_relative_to(self._places[Path()]):
             raise ManifestError(f"{self.name}: item {item.id!r} has path {item.path!r}, expected one below {self.root}")
         return path
+
+    def _resolved(self, path: Path) -> Path:
+        """Follow links; the folder of a file, which many share, is followed once."""
+        if path.name in ("", "..") or path.is_symlink():
+            return path.resolve()
+        if (folder := self._places.get(path.parent)) is None:
+            folder = self._places[path.parent] = path.parent.resolve()
+        return folder / path.name
+
+    @cached_property
+    def _places(self) -> dict[Path, Path]:
+        return {Path(): self.root.resolve()}
 
     def write(self, path: Path) -> None:
         """Write JSON Lines, or Arrow where the path ends so; whole or not at all."""

@@ -1,7 +1,7 @@
 """A vocabulary that a method learns from its training captions: places of words for a GRU, or a TF-IDF vector.
 
 It reads the tokens of the encoder `words`. The known words are kept as numbers in a buffer, so that they are saved with the
-weights, and are compared in plain tensor operations, so that the whole can be exported.
+weights. A word is looked up by bisection; an exported graph, which knows none, compares it with all of them.
 """
 
 from __future__ import annotations
@@ -53,15 +53,29 @@ class Vocabulary(nn.Module):
 
     def places(self, tokens: Float[Tensor, "B L 3"], mask: Bool[Tensor, "B L"]) -> Int64[Tensor, "B L"]:
         """Give each word's place from 1 on; 0 for words that are not known and for padding."""
+        if not torch._C._is_tracing():
+            return self._bisected(tokens, mask)
         equal = self._equal(tokens, mask)
         return torch.where(equal.any(2), equal.to(torch.long).argmax(2) + 1, 0)
 
     def tf_idf(self, tokens: Float[Tensor, "B L 3"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B V"]:
         """Give unit vectors of counts times inverse document frequencies; zero where no word is known."""
-        counts = self._equal(tokens, mask).to(tokens.dtype).sum(1)
+        if torch._C._is_tracing():
+            counts = self._equal(tokens, mask).to(tokens.dtype).sum(1)
+        else:
+            counts = tokens.new_zeros(len(tokens), len(self.numbers) + 1)
+            counts = counts.scatter_add_(1, self._bisected(tokens, mask), mask.to(tokens.dtype))[:, 1:]
         return F.normalize(counts * self.weight, dim=-1)
 
+    def _bisected(self, tokens: Tensor, mask: Tensor) -> Int64[Tensor, "B L"]:
+        numbers, sizes = _numbers(tokens), self.numbers.sort()
+        at = torch.searchsorted(sizes.values, numbers).clamp(max=len(self.numbers) - 1)
+        return torch.where((sizes.values[at] == numbers) & mask, sizes.indices[at] + 1, 0)
+
     def _equal(self, tokens: Tensor, mask: Tensor) -> Bool[Tensor, "B L V"]:
-        whole = tokens.round().to(torch.long)
-        numbers = whole[..., 0] * 65536 + whole[..., 1] * 256 + whole[..., 2]
-        return (numbers[..., None] == self.numbers) & mask[..., None]
+        return (_numbers(tokens)[..., None] == self.numbers) & mask[..., None]
+
+
+def _numbers(tokens: Float[Tensor, "B L 3"]) -> Int64[Tensor, "B L"]:
+    whole = tokens.round().to(torch.long)
+    return whole[..., 0] * 65536 + whole[..., 1] * 256 + whole[..., 2]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from crossbit.batch import Batch, Moment
-from crossbit.data.loader import Pairs
+from crossbit.data.loader import Pairs, Tokens
 from crossbit.errors import BatchError, ConfigError
 from crossbit.methods.base import Embeds, Learns, Method, Prepares, similarity
 from crossbit.strategies.base import Strategy
@@ -100,8 +100,9 @@ class _Run:
         return type(self.methods[0]).stages
 
     @property
-    def tokens(self) -> bool:
-        return any(method.reads_tokens for method in self.methods)
+    def tokens(self) -> Tokens:
+        asked = {method.reads_tokens for method in self.methods} - {False}
+        return True if len(asked) > 1 else asked.pop() if asked else False
 
 
 def train(
@@ -224,7 +225,7 @@ def _run_epoch(run: _Run, place: checkpoint.Place, every: checkpoint.Every, keep
         share = rows[accelerator.process_index :: accelerator.num_processes]
         batch = pairs.batch(share, accelerator.device, tokens=run.tokens)
         if run.tokens and following is not None:
-            pairs.expect(following)
+            pairs.expect(following, run.tokens)
         for method, step, optimiser, runner in zip(run.methods, run.steps, run.optimisers, run.wrapped, strict=True):
             set_rate(optimiser, rate_factor(done, total, config.warm_up))
             method.train()
