@@ -37,12 +37,13 @@ from torch.nn.utils.parametrizations import weight_norm
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import SelfAttention
-from crossbit.nn.crossing import affinity, blocks, looks, own_looks, see
+from crossbit.nn.crossing import blocks, own_looks
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import cells, grid_side
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
 from crossbit.nn.losses import cosines, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
+from crossbit.nn.pairwise import pair_affinity, pair_cosines, pair_looks, pair_nodes
 from crossbit.nn.pooling import masked_mean
 from crossbit.nn.reasoning import GraphLayer
 from crossbit.nn.standardise import Standardise
@@ -172,15 +173,27 @@ class _Reasoner(nn.Module):
         )
 
     def forward(
-        self, seen: Float[Tensor, "Na Nb La D"], own: Float[Tensor, "Na La D"], mask: Bool[Tensor, "Na La"]
-    ) -> Float[Tensor, "Na Nb"]:
-        nodes = F.normalize(self.node((seen - own[:, None]).square()), dim=-1)
+        self,
+        scores: Float[Tensor, "Nb Na La Lb"],
+        weights: Float[Tensor, "Nb Na La Lb"],
+        asks: _Side,
+        seen: _Side,
+    ) -> Float[Tensor, "Nb Na"]:
+        """Give the score of all pairs, the side that is seen first.
+
+        Args:
+            scores: dot product of every token that asks with every token that is seen.
+            weights: how much each looks at each.
+            asks: Na items whose tokens ask.
+            seen: Nb items whose tokens are seen.
+        """
+        nodes = pair_nodes(weights, asks.late, seen.late, self.node.weight, self.node.bias)
         for layer in self.layers:
-            nodes = layer(nodes, mask[:, None].expand(nodes.shape[:3]))
+            nodes = layer(nodes, asks.mask.expand(nodes.shape[:3]))
         each = self.score(nodes).squeeze(-1)
         if self.cosine_share:
-            each = each + self.cosine_share * F.cosine_similarity(seen, own[:, None], dim=-1)
-        out: Tensor = (each * mask[:, None]).sum(2) / mask.sum(1).clamp(min=1)[:, None]
+            each = each + self.cosine_share * pair_cosines(scores, weights, asks.late, seen.late)
+        out: Tensor = (each * asks.mask).sum(2) / asks.mask.sum(1).clamp(min=1)
         return out
 
 
@@ -314,7 +327,10 @@ class MVSEN(Method):
     # ---- pairs
 
     def _scores(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
-        """Give the scores of all pairs by each direction."""
+        """Give the scores of all pairs by each direction; in float32, as `pairwise` has it, so that nothing goes to and fro."""
+        if torch.is_autocast_enabled(text.late.device.type):
+            with torch.autocast(text.late.device.type, enabled=False):
+                return self._scores(_Side(text.late.float(), text.mask), _Side(image.late.float(), image.mask))
         if torch.is_grad_enabled():  # what is learned from is kept anyway
             return self._by_length(text, image)
         longest = max(text.mask.shape[1], image.mask.shape[1])
@@ -336,13 +352,14 @@ class MVSEN(Method):
 
     def _block(self, direction: Direction, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"]:
         asks, seen = (text, image) if direction == "t2i" else (image, text)
-        scores: Tensor = self.reason[direction](see(self._looks(asks, seen), seen.late), asks.late, asks.mask)
-        return scores if direction == "t2i" else scores.T
+        affinity = pair_affinity(asks.late, seen.late)
+        scores: Tensor = self.reason[direction](affinity, self._looks(affinity, asks, seen), asks, seen)
+        return scores.T if direction == "t2i" else scores
 
-    def _looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "Na Nb La Lb"]:
+    def _looks(self, affinity: Tensor, asks: _Side, seen: _Side) -> Float[Tensor, "Nb Na La Lb"]:
         if self.config.interaction:
-            return looks(affinity(asks.late, seen.late), asks.mask, seen.mask, self.config.inverse_temperature)
-        return self._even(seen)[None, :, None].expand(len(asks), -1, asks.mask.shape[1], -1)
+            return pair_looks(affinity, asks.mask, seen.mask, self.config.inverse_temperature)
+        return self._even(seen)[:, None, None].expand(affinity.shape)
 
     def _own_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "B La Lb"]:
         if self.config.interaction:
@@ -385,8 +402,9 @@ class MVSEN(Method):
 
     def _mean_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "Na Nb Lb"]:
         """Give the weight of each token that is seen, averaged over the tokens that ask."""
+        weights = self._looks(pair_affinity(asks.late, seen.late), asks, seen).transpose(0, 1)
         real = asks.mask[:, None, :, None]
-        return (self._looks(asks, seen) * real).sum(2) / real.sum(2).clamp(min=1)
+        return (weights * real).sum(2) / real.sum(2).clamp(min=1)
 
     def _own_mean_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "B Lb"]:
         real = asks.mask[:, :, None]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-FAR = -1e4
+from crossbit.nn.pairwise import graph_step
 
 
 class GraphLayer(nn.Module):
@@ -25,6 +24,4 @@ class GraphLayer(nn.Module):
         """Give the nodes after the step; masked nodes are looked at by nobody."""
         # Wq s . Wk s' = s (Wq^T Wk) s': one product with the nodes in the place of two
         both = self.query.weight.T @ self.key.weight
-        asked = nodes @ both + self.query.bias @ self.key.weight
-        edges = (asked @ nodes.transpose(-1, -2)).masked_fill(~mask.unsqueeze(-2), FAR)
-        return torch.softmax(edges, -1) @ nodes + nodes
+        return graph_step(nodes, mask, both, self.query.bias @ self.key.weight)
