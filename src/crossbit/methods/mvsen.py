@@ -327,10 +327,7 @@ class MVSEN(Method):
     # ---- pairs
 
     def _scores(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
-        """Give the scores of all pairs by each direction; in float32, as `pairwise` has it, so that nothing goes to and fro."""
-        if torch.is_autocast_enabled(text.late.device.type):
-            with torch.autocast(text.late.device.type, enabled=False):
-                return self._scores(_Side(text.late.float(), text.mask), _Side(image.late.float(), image.mask))
+        """Give the scores of all pairs by each direction."""
         if torch.is_grad_enabled():  # what is learned from is kept anyway
             return self._by_length(text, image)
         longest = max(text.mask.shape[1], image.mask.shape[1])

@@ -3,8 +3,7 @@
 Every tensor of pairs is (Nb, Na, La, ...), the seen side first, so that all that asks one item of it is one matrix.
 Three things cost in plain operations: a softmax or a norm over fewer than 16 numbers, which the processor's wide registers do
 not help with; a new tensor for every small step; and gradients that are summed one after the other. Here exponentials are taken
-in place and sums go where the matrix product adds them anyway. All is computed in float32 (or the double that comes in), also
-under autocast, since short rows gain nothing from less.
+in place and sums go where the matrix product adds them anyway. Under autocast the products of nodes are bf16, attention is not.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ def pair_nodes(
     bias: Float[Tensor, " S"],
 ) -> Float[Tensor, "Nb Na La S"]:
     """Give `unit(matrix (seen - own)^2 + bias)` for every token of `a`, where `seen` is the weighted sum of tokens of `b`."""
+    kind = _narrow(weights)
     with _wide(weights):
-        kind = weights.dtype
-        found: Tensor = _Nodes.apply(weights, a.to(kind), b.to(kind), matrix.to(kind), bias.to(kind))
+        found: Tensor = _Nodes.apply(weights.to(kind), a.to(kind), b.to(kind), matrix.to(kind), bias.to(kind))
         return found
 
 
@@ -74,11 +73,11 @@ def graph_step(
     nodes: Float[Tensor, "*P L S"], mask: Bool[Tensor, "*P L"], both: Float[Tensor, "S S"], bias: Float[Tensor, " S"]
 ) -> Float[Tensor, "*P L S"]:
     """Give `softmax((s both + bias) s^T) s + s`; the softmax runs over the real nodes, evenly over all where none is real."""
+    kind = _narrow(nodes)
     with _wide(nodes):
-        flat = nodes.to(_dtype(nodes)).flatten(0, -3)
-        far = torch.zeros(mask.shape, dtype=flat.dtype, device=flat.device).masked_fill_(~mask, -1e4)
+        far = torch.zeros(mask.shape, dtype=_dtype(nodes), device=nodes.device).masked_fill_(~mask, -1e4)
         far = far.expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
-        out: Tensor = _Graph.apply(flat, far, both.to(flat), bias.to(flat))
+        out: Tensor = _Graph.apply(nodes.to(kind).flatten(0, -3), far, both.to(kind), bias.to(kind))
         return out.view(nodes.shape)
 
 
@@ -147,9 +146,9 @@ class _Nodes(torch.autograd.Function):
         nb, na, la, lb = weights.shape
         seen = torch.bmm(weights.reshape(nb, na * la, lb), b).view(nb, na, la, -1)
         gap = seen.sub_(a[None])
-        nodes = torch.addmm(bias, gap.square().view(-1, gap.shape[3]), matrix.T)
-        scale = nodes.square().sum(1, keepdim=True).sqrt_().clamp_(min=1e-12).reciprocal_()
-        nodes.mul_(scale)
+        long = torch.addmm(bias, gap.square().view(-1, gap.shape[3]), matrix.T).to(_dtype(a))
+        scale = long.square().sum(1, keepdim=True).sqrt_().clamp_(min=1e-12).reciprocal_()
+        nodes = long.mul_(scale).to(a)
         ctx.save_for_backward(weights, b, matrix, gap, nodes, scale)
         return nodes.view(nb, na, la, -1)
 
@@ -157,14 +156,13 @@ class _Nodes(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         weights, b, matrix, gap, nodes, scale = ctx.saved_tensors
         nb, na, la, lb = weights.shape
-        grad = grad.reshape(nodes.shape)
-        turned = torch.addcmul(grad, nodes, (grad * nodes).sum(1, keepdim=True), value=-1).mul_(scale)
+        unit, grad = nodes.to(scale), grad.reshape(nodes.shape).to(scale)
+        turned = torch.addcmul(grad, unit, (grad * unit).sum(1, keepdim=True), value=-1).mul_(scale).to(b)
         of_matrix = turned.T @ gap.square().view(-1, gap.shape[3])
         moved = (turned @ matrix).view_as(gap).mul_(gap)  # half of the gradient of the gap
         of_a = moved.sum(0).mul_(-2)
         moved = moved.view(nb, na * la, -1)
-        doubled = b * 2
-        of_weights = torch.bmm(moved, doubled.transpose(1, 2)).view(nb, na, la, lb)
+        of_weights = torch.bmm(moved, (b * 2).transpose(1, 2)).view(nb, na, la, lb)
         of_b = torch.bmm(weights.reshape(nb, na * la, lb).transpose(1, 2), moved).mul_(2)
         return of_weights, of_a, of_b, of_matrix, turned.sum(0)
 
@@ -174,20 +172,21 @@ class _Graph(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, nodes: Tensor, far: Tensor, both: Tensor, bias: Tensor) -> Tensor:
-        pairs, length, width = nodes.shape
+        width = nodes.shape[2]
         asked = torch.addmm(bias, nodes.reshape(-1, width), both).view_as(nodes)
-        edges = torch.bmm(asked, nodes.transpose(1, 2)).add_(far)
+        edges = torch.bmm(asked, nodes.transpose(1, 2)).to(far).add_(far)
         edges.sub_(edges.amax(2, keepdim=True)).exp_()
-        edges.div_(edges.sum(2, keepdim=True))
+        edges = edges.div_(edges.sum(2, keepdim=True)).to(nodes)
         ctx.save_for_backward(nodes, both, asked, edges)
         return torch.baddbmm(nodes, edges, nodes)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         nodes, both, asked, edges = ctx.saved_tensors
-        width = nodes.shape[2]
-        moved = torch.bmm(grad, nodes.transpose(1, 2)).mul_(edges)
-        moved.addcmul_(edges, moved.sum(2, keepdim=True), value=-1)
+        width, wide = nodes.shape[2], _dtype(nodes)
+        weights = edges.to(wide)
+        moved = torch.bmm(grad, nodes.transpose(1, 2)).to(wide).mul_(weights)
+        moved = moved.addcmul_(weights, moved.sum(2, keepdim=True), value=-1).to(nodes)
         of_asked = torch.bmm(moved, nodes).view(-1, width)
         of_nodes = torch.baddbmm(grad, edges.transpose(1, 2), grad)
         of_nodes.baddbmm_(moved.transpose(1, 2), asked)
@@ -197,6 +196,14 @@ class _Graph(torch.autograd.Function):
 
 def _dtype(x: Tensor) -> torch.dtype:
     return x.dtype if x.dtype == torch.float64 else torch.float32
+
+
+def _narrow(x: Tensor) -> torch.dtype:
+    """Give the precision of products: what autocast says, or float32, or the double that comes in."""
+    kind = x.device.type
+    if x.dtype != torch.float64 and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return _dtype(x)
 
 
 def _wide(x: Tensor) -> torch.autocast:
