@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -58,3 +59,19 @@ def test_either_side_may_ask_and_blocks_change_nothing(direction: str, monkeypat
     torch.testing.assert_close(method.score((text,), (image,)), whole.T)
     monkeypatch.setattr(scan, "_NUMBERS", 1)
     torch.testing.assert_close(method.score((image,), (text,)), whole)
+
+
+@pytest.mark.parametrize("pool", ["mean", "lse"])
+@pytest.mark.parametrize("direction", ["t2i", "i2t"])
+def test_training_scores_what_evaluation_scores_also_with_tokens_left_out(direction: str, pool: str) -> None:
+    torch.manual_seed(0)
+    method = straight(direction=direction, pool=pool)
+    image, text = view("image", torch.randn(7, 3, 2).tolist()), view("text", torch.randn(9, 4, 2).tolist())
+    mask = torch.rand(9, 4) > 0.5
+    mask[:, 2] = True
+    text = replace(text, mask=mask)
+    image = replace(image, mask=torch.rand(7, 3) > 0.3)
+    learned = method.score((image,), (text,))
+    assert learned.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(learned.detach(), method.score((image,), (text,)))

@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossbit.nn.crossing import affinity, blocks, cosine_of_seen, cosines_without_gradient, looks, own_looks, see
+from crossbit.nn.crossing import (
+    affinity,
+    blocks,
+    cosine_of_seen,
+    cosines_without_gradient,
+    looks,
+    own_looks,
+    packed,
+    see,
+)
 
 
 def toys(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -122,3 +131,10 @@ def test_the_fast_way_gives_the_same(whole: bool) -> None:
     found = cosines_without_gradient(a, mask_a, b, mask_b, b @ b.transpose(1, 2), 9.0)
     real = mask_a[:, None].expand_as(expected)
     torch.testing.assert_close(found[real], expected[real], rtol=1e-9, atol=1e-9)
+
+
+def test_packed_rows_have_their_real_tokens_first_and_no_more_than_the_longest_has() -> None:
+    mask = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 1]]).bool()
+    assert packed(mask)[:, :1].tolist() == [[0], [3]]
+    assert packed(mask)[0].tolist() == [0, 2]
+    assert packed(torch.zeros(2, 3, dtype=torch.bool)).shape == (2, 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crossbit.nn.crossing import affinity, cosine_of_seen, looks, see
-from crossbit.nn.pairwise import graph_step, pair_affinity, pair_cosines, pair_looks, pair_nodes
+from crossbit.nn.pairwise import gram_of, graph_step, pair_affinity, pair_cosines, pair_looks, pair_nodes
 
 
 def toys() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -30,7 +30,7 @@ def test_they_give_what_the_plain_functions_give(temperature: float) -> None:
     torch.testing.assert_close(found, weights.transpose(0, 1))
     real = mask_a[None].to(a)
     expected = cosine_of_seen(plain, weights, a.norm(dim=2), b).transpose(0, 1)
-    torch.testing.assert_close(pair_cosines(scores, found, a, b) * real, expected * real)
+    torch.testing.assert_close(pair_cosines(scores, found, a.norm(dim=2), gram_of(b)) * real, expected * real)
 
 
 def test_nodes_are_the_formula() -> None:
@@ -47,7 +47,7 @@ def test_gradients_of_looks_and_cosines() -> None:
 
     def run(x: Tensor, y: Tensor) -> Tensor:
         scores = pair_affinity(x, y)
-        return pair_cosines(scores, pair_looks(scores, mask_a, mask_b, 4.0), x, y) * mask_a[None]
+        return pair_cosines(scores, pair_looks(scores, mask_a, mask_b, 4.0), x.norm(dim=2), gram_of(y)) * mask_a[None]
 
     assert torch.autograd.gradcheck(run, (a, b))
 
@@ -69,7 +69,7 @@ def test_a_row_without_any_real_token_gives_numbers_and_gradients_that_are_none(
     scores = pair_affinity(a, b)
     weights = pair_looks(scores, mask_a, mask_b, 9.0)
     assert float(weights[1].detach().abs().sum()) == 0
-    pair_cosines(scores, weights, a, b).sum().backward()
+    pair_cosines(scores, weights, a.norm(dim=2), gram_of(b)).sum().backward()
     assert bool(torch.isfinite(a.grad).all() and torch.isfinite(b.grad).all())  # type: ignore[arg-type]
 
 
@@ -84,9 +84,17 @@ def test_a_step_of_the_graph_is_the_formula_and_its_gradient() -> None:
     assert torch.autograd.gradcheck(lambda s, m, c: graph_step(s, mask, m, c)[:, :2], (nodes, both, bias))
 
 
-def test_under_autocast_they_stay_wide() -> None:
+def test_under_autocast_attention_stays_wide_and_products_come_close() -> None:
     a, b, mask_a, mask_b = (x.detach().float() if x.is_floating_point() else x for x in toys())
-    plain = pair_looks(pair_affinity(a, b), mask_a, mask_b, 9.0)
+    matrix, bias = torch.randn(3, 5), torch.randn(3)
+    scores = pair_affinity(a, b)
+    weights = pair_looks(scores, mask_a, mask_b, 9.0)
+    nodes = pair_nodes(weights, a, b, matrix, bias)
+    moved = graph_step(nodes, mask_a.expand(2, 3, 4), torch.eye(3), torch.zeros(3))
     with torch.autocast("cpu", torch.bfloat16):
-        found = pair_looks(pair_affinity(a, b), mask_a, mask_b, 9.0)
-    assert torch.equal(found, plain)
+        torch.testing.assert_close(pair_affinity(a, b), scores, rtol=0.02, atol=0.02)
+        assert torch.equal(pair_looks(scores, mask_a, mask_b, 9.0), weights)
+        half = pair_nodes(weights, a, b, matrix, bias)
+        found = graph_step(half, mask_a.expand(2, 3, 4), torch.eye(3), torch.zeros(3))
+    assert half.dtype == found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), moved, rtol=0.05, atol=0.05)

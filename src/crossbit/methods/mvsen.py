@@ -43,7 +43,7 @@ from crossbit.nn.grid import cells, grid_side
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
 from crossbit.nn.losses import cosines, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
-from crossbit.nn.pairwise import pair_affinity, pair_cosines, pair_looks, pair_nodes
+from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks, pair_nodes
 from crossbit.nn.pooling import masked_mean
 from crossbit.nn.reasoning import GraphLayer
 from crossbit.nn.standardise import Standardise
@@ -192,7 +192,8 @@ class _Reasoner(nn.Module):
             nodes = layer(nodes, asks.mask.expand(nodes.shape[:3]))
         each = self.score(nodes).squeeze(-1)
         if self.cosine_share:
-            each = each + self.cosine_share * pair_cosines(scores, weights, asks.late, seen.late)
+            cosines = pair_cosines(scores, weights, asks.late.norm(dim=2), gram_of(seen.late))
+            each = each + self.cosine_share * cosines
         out: Tensor = (each * asks.mask).sum(2) / asks.mask.sum(1).clamp(min=1)
         return out
 

@@ -27,14 +27,18 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
-from crossbit.nn.crossing import FAR, affinity, blocks, cosine_of_seen, cosines_without_gradient, looks, own_looks
+from crossbit.nn.crossing import FAR, blocks, cosines_without_gradient, own_looks, packed
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, soft_margin
+from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks
 from crossbit.nn.standardise import Standardise
 
 _NUMBERS = 1 << 19
 """Affinities that are held at a time while scoring: 2 MB a tensor, so that most of the work stays in the processor's cache."""
+
+_GROUPS = 4
+"""Groups by length that a batch of texts is scored in while training."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,7 @@ class SCAN(Method):
 
     def _all(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
         if torch.is_grad_enabled():  # what is learned from is kept anyway
-            scores = affinity(a, b)
-            weights = looks(scores, mask_a, mask_b, self.config.inverse_temperature)
-            return self._pool(cosine_of_seen(scores, weights, a.norm(dim=2), b), mask_a)
+            return self._learned(a, mask_a, b, mask_b)
         found, gram = a.new_zeros(len(a), len(b)), b @ b.transpose(1, 2)
         for rows, columns in blocks(len(a), len(b), a.shape[1] * b.shape[1], _NUMBERS):
             cosines = cosines_without_gradient(
@@ -138,6 +140,28 @@ class SCAN(Method):
             found[rows, columns] = self._pool(cosines, mask_a[rows])
         return found
 
+    def _learned(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
+        """Score all pairs with gradients, texts of about one length together, so that little is padding."""
+        norms, gram = a.norm(dim=2), gram_of(b)
+        asks = self.config.direction == "t2i"
+        order = (mask_a if asks else mask_b).sum(1).argsort()
+        parts = []
+        for rows in order.split(max(1, -(-len(order) // _GROUPS))):
+            x, real_x, y, real_y, long, self_y = a, mask_a, b, mask_b, norms, gram
+            if asks:
+                at = packed(mask_a[rows])
+                x, real_x, long = (_taken(value, rows, at) for value in (a, mask_a, norms))
+            else:
+                at = packed(mask_b[rows])
+                y, real_y = (_taken(value, rows, at) for value in (b, mask_b))
+                self_y = _taken(gram, rows, at).gather(2, at[:, None].expand(-1, at.shape[1], -1))
+            scores = pair_affinity(x, y)
+            weights = pair_looks(scores, real_x, real_y, self.config.inverse_temperature)
+            some = self._pool(pair_cosines(scores, weights, long, self_y).transpose(0, 1), real_x)
+            parts.append(some if asks else some.T)
+        found = torch.cat(parts)[order.argsort()]
+        return found if asks else found.T
+
     def _pool(self, cosines: Float[Tensor, "Na Nb La"], mask: Bool[Tensor, "Na La"]) -> Float[Tensor, "Na Nb"]:
         real = mask[:, None]
         if self.config.pool == "mean":
@@ -145,3 +169,8 @@ class SCAN(Method):
         sharp = self.config.sharpness
         pooled = torch.logsumexp((cosines * sharp).masked_fill(~real, FAR), 2) / sharp
         return pooled.masked_fill(~mask.any(1)[:, None], 0.0)
+
+
+def _taken(x: Tensor, rows: Tensor, at: Tensor) -> Tensor:
+    """Give some rows with their tokens in an order that `packed` gives."""
+    return x[rows[:, None], at]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -123,6 +123,12 @@ def see(weights: Float[Tensor, "Na Nb La Lb"], b: Float[Tensor, "Nb Lb D"]) -> F
     # one product an item of `b`, whatever the number of items of `a`
     seen = torch.bmm(weights.transpose(0, 1).reshape(nb, na * la, lb), b)
     return seen.reshape(nb, na, la, width).transpose(0, 1)
+
+
+def packed(mask: Bool[Tensor, "B L"]) -> Int64[Tensor, "B M"]:
+    """Give for each row where its real tokens are, in their order; M is the longest of them, and padding fills what is left."""
+    longest = max(1, int(mask.sum(1).max()))
+    return (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
 
 
 def blocks(first: int, second: int, cost: int, most: int) -> Iterator[tuple[slice, slice]]:

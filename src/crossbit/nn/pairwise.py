@@ -22,9 +22,11 @@ _SAFE = 60.0
 def pair_affinity(a: Float[Tensor, "Na La D"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Nb Na La Lb"]:
     """Give the dot product of every token of `a` with every token of `b`."""
     (na, la, width), (nb, lb, _) = a.shape, b.shape
+    kind = _narrow(a)
     with _wide(a):
-        product = a.reshape(na * la, width).to(_dtype(a)) @ b.reshape(nb * lb, width).to(_dtype(b)).T
-        return product.reshape(na, la, nb, lb).permute(2, 0, 1, 3).contiguous()
+        product = a.reshape(na * la, width).to(kind) @ b.reshape(nb * lb, width).to(kind).T
+        turned = product.view(na, la, nb, lb).permute(2, 0, 1, 3)
+        return turned.to(_dtype(a), memory_format=torch.contiguous_format)
 
 
 def pair_looks(
@@ -45,14 +47,18 @@ def pair_looks(
 def pair_cosines(
     scores: Float[Tensor, "Nb Na La Lb"],
     weights: Float[Tensor, "Nb Na La Lb"],
-    a: Float[Tensor, "Na La D"],
-    b: Float[Tensor, "Nb Lb D"],
+    norms: Float[Tensor, "Na La"],
+    gram: Float[Tensor, "Nb Lb Lb"],
 ) -> Float[Tensor, "Nb Na La"]:
-    """Give what `crossing.cosine_of_seen` gives."""
+    """Give what `crossing.cosine_of_seen` gives, with the Gram matrix of what is seen made beforehand."""
     with _wide(scores):
-        a, b = a.to(_dtype(a)), b.to(_dtype(b))
-        found: Tensor = _Cosines.apply(scores, weights, a.norm(dim=2), b @ b.transpose(1, 2))
+        found: Tensor = _Cosines.apply(scores, weights, norms.to(scores), gram.to(scores))
         return found
+
+
+def gram_of(b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Nb Lb Lb"]:
+    """Give the dot products of the tokens of each item with each other."""
+    return b @ b.transpose(1, 2)
 
 
 def pair_nodes(
