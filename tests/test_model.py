@@ -99,6 +99,17 @@ def test_a_saved_model_gives_the_same_rows(tmp_path: Path) -> None:
         assert after.code.shape == (5, 3)
 
 
+def test_tokens_that_a_saved_model_does_not_read_may_stay_away(tmp_path: Path) -> None:
+    for method, name, reads in ((vsepp(), "vsepp", False), (fgcmh(), "fgcmh", True)):
+        Model.from_method(method, name, ENCODERS).save_pretrained(tmp_path / name)
+        model = Model.load(tmp_path / name)
+        assert [model.reads_tokens(view) for view in ("image", "text")] == [reads, reads]
+        if not reads:
+            whole = model.features("text", TEXTS)
+            thin = replace(whole, tokens=whole.tokens[:, :0], mask=whole.mask[:, :0])
+            np.testing.assert_array_equal(model.rows(thin).embedding, model.rows(whole).embedding)
+
+
 def test_codes_are_the_signs_of_the_method(tmp_path: Path) -> None:
     method = fgcmh().eval()
     model = Model.from_method(method, "fgcmh", ENCODERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,19 @@ from crossbit.features import Features
 
 if TYPE_CHECKING:
     from crossbit.methods.base import Method
+
+
+class Head(Protocol):
+    """What turns the features of a view into rows."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Name what it reads of features: "tokens", "mask", "pooled"."""
+        ...
+
+    def __call__(self, features: Features) -> tuple[Any, Any]:
+        """Give embedding and relaxed code, None for what the method has not."""
+        ...
 
 
 class OnnxHead:
@@ -28,6 +41,11 @@ class OnnxHead:
 
         return open_session(self.path)
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Name the graph's inputs."""
+        return frozenset(node.name for node in self.session.get_inputs())
+
     def __call__(self, features: Features) -> tuple[Any, Any]:
         """Give embedding and relaxed code, None for what the method has not."""
         feeds = {
@@ -35,11 +53,9 @@ class OnnxHead:
             "mask": features.mask,
             "pooled": features.pooled.astype(np.float32, copy=False),
         }
-        wanted = {node.name for node in self.session.get_inputs()}
         outputs = [node.name for node in self.session.get_outputs()]
-        values = dict(
-            zip(outputs, self.session.run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True)
-        )
+        found = self.session.run(None, {name: value for name, value in feeds.items() if name in self.reads})
+        values = dict(zip(outputs, found, strict=True))
         return values.get("embedding"), values.get("relaxed")
 
 
@@ -49,6 +65,11 @@ class TorchHead:
     def __init__(self, method: Callable[[], Method]) -> None:
         """Take a function that gives the method, since making it loads torch."""
         self.method = method
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Name all that there is, since a method does not say what it leaves unread."""
+        return frozenset({"tokens", "mask", "pooled"})
 
     def __call__(self, features: Features) -> tuple[Any, Any]:
         """Give embedding and relaxed code, None for what the method has not."""

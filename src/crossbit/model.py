@@ -36,7 +36,7 @@ from crossbit.encoders import load as load_encoder
 from crossbit.encoders.base import Encoder, Media
 from crossbit.errors import AbilityError, ConfigError, FingerprintError, ModelError, UsageError
 from crossbit.features import Features, concatenate
-from crossbit.heads import OnnxHead, TorchHead, widths
+from crossbit.heads import Head, OnnxHead, TorchHead, widths
 from crossbit.media.image import load_image
 from crossbit.modelcard import CODES_FILE, ModelCard, fingerprint_of, read_card, readme, sha256_of
 
@@ -369,6 +369,10 @@ class Model:
         ]
         return concatenate(parts)
 
+    def reads_tokens(self, view: str) -> bool:
+        """Say whether `rows` reads the tokens of a view; where it does not, features may come without them."""
+        return bool({"tokens", "mask"} & self._heads[view].reads)
+
     def rows(self, features: Features) -> Rows:
         """Give embeddings and codes of features that are already there, such as cached ones."""
         embedding, relaxed = self._heads[features.modality](features)
@@ -502,12 +506,12 @@ class Model:
         return encoder
 
     @cached_property
-    def _heads(self) -> Mapping[str, Callable[[Features], tuple[Any, Any]]]:
+    def _heads(self) -> Mapping[str, Head]:
         return {view: self._head(view) for view in self.views}
 
-    def _head(self, view: str) -> Callable[[Features], tuple[Any, Any]]:
+    def _head(self, view: str) -> Head:
         path = None if self.folder is None else self.folder / f"{view}.onnx"
-        head = OnnxHead(path) if path is not None and path.is_file() else TorchHead(lambda: self.method)
+        head: Head = OnnxHead(path) if path is not None and path.is_file() else TorchHead(lambda: self.method)
         return head if self.projection is None else CodedHead(head, self.projection, view)
 
     def _export(self, folder: Path) -> None:

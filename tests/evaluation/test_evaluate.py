@@ -181,7 +181,11 @@ class HeadlessModel(toys.ToyModel):
     def encoder(self, view: str) -> CountingEncoder:
         return self.__dict__.setdefault(f"{view}_encoder", CountingEncoder("image" if view == "image" else "text"))
 
+    def reads_tokens(self, view: str) -> bool:
+        return view == "image"
+
     def rows(self, features: Features) -> toys.Rows:
+        assert features.tokens.shape[1] == (1 if features.modality == "image" else 0)
         return toys.Rows(features.pooled, None)
 
 

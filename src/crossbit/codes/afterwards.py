@@ -105,6 +105,12 @@ class CodedHead:
         self.projection = projection
         self.view = view
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Name what the head reads of features."""
+        found: frozenset[str] = self.head.reads  # type: ignore[attr-defined]
+        return found
+
     def __call__(self, features: object) -> tuple[np.ndarray, np.ndarray]:
         """Give embedding and relaxed code."""
         embedding = self.head(features)[0]  # type: ignore[operator]

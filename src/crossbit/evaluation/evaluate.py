@@ -222,8 +222,9 @@ def through_cache(model: Any, batch_size: int = 32, progress: bool = True) -> En
         from crossbit.model import Rows
 
         features = features_of(model.encoder(view), media, progress=progress, batch_size=batch_size)
-        starts = range(0, len(features), _ROWS_AT_ONCE)
-        parts = [model.rows(features.take(np.arange(at, min(at + _ROWS_AT_ONCE, len(features))))) for at in starts]
+        tokens, count = model.reads_tokens(view), len(features)
+        blocks = [np.arange(at, min(at + _ROWS_AT_ONCE, count)) for at in range(0, count, _ROWS_AT_ONCE)]
+        parts = [model.rows(features.take(block, tokens=tokens)) for block in blocks]
 
         def join(rows: list[np.ndarray | None]) -> np.ndarray | None:
             found = [row for row in rows if row is not None]
