@@ -23,6 +23,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from crossbit.cli.data import open_data
+from crossbit.evaluation.machine import machine
+from crossbit.evaluation.result import now
 from crossbit.evaluation.suspects import Suspect, read_suspects
 from crossbit.media.image import thumbnail
 
@@ -79,7 +81,12 @@ def main(folder: Path, sheet: Path, table: Path) -> None:
          "verdict": verdict(rank), "shows": {**WRONG, **PARTLY}.get(rank, "")}
         for rank, pair in enumerate(first, start=1)
     ]  # fmt: skip
-    record = {"pairs": len(suspects), "suspects": sum(bool(s.kind) for s in suspects), **counts, "judged": judged}
+    data = open_data("picto:clipart", ["en"])
+    about = {
+        "command": " ".join(["python", *sys.argv]), "date": now(), "machine": machine(),
+        "data": {"name": data.name, "fingerprint": data.fingerprint}, "marks": [JUDGED, DRAWN],
+    }  # fmt: skip
+    record = {**about, "pairs": len(suspects), "suspects": sum(bool(s.kind) for s in suspects), **counts, "judged": judged}
     table.parent.mkdir(parents=True, exist_ok=True)
     table.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     draw(first, sheet)

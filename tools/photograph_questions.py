@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from crossbit import Collection, Model
+from crossbit.evaluation.machine import machine
+from crossbit.evaluation.result import now
 
 CLOCK, BEETLE, FIG, BRUSHES = ("greentock",), ("LadyBird",), ("Picture_0B",), ("Picture_1A",)
 SEEDS, YELLOW, PEAKS, DOGS = ("seeding", "TwoWings"), ("YellowFlower",), ("picosdeeuropa", "aitzgorri"), ("friends",)
@@ -87,7 +90,13 @@ def main(folder: Path, sheet: Path, table: Path) -> None:
             {"words": words, "language": language, "meaning": meaning, "right": right, "rank": rank, "found": found}
         )
     counts = {f"among the first {k}": sum((a["rank"] or 9) <= k for a in answered) for k in (1, 3, 5)}
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    print_of = sha256(b"".join(sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
     record = {
+        "command": " ".join(["python", *sys.argv]),
+        "date": now(),
+        "machine": machine(),
+        "data": {"name": folder.name, "fingerprint": print_of},
         "model": model.name,
         "fingerprint": model.fingerprint,
         "pictures": len(collection),
