@@ -97,6 +97,42 @@ def test_a_damaged_picture_counts_as_missing_and_the_others_stand(tmp_path: Path
     assert KeptTokens(tmp_path, "e").read(b"\1" * 32) is None
 
 
+def test_damaged_tokens_are_named_dropped_and_made_again(tmp_path: Path, pictures: Path) -> None:
+    model = TokenModel()
+    collection = Collection.create(tmp_path / "c", model, root=pictures)
+    collection.sync(pictures, progress=False)
+    collection.keep_tokens("float16")
+    clean = collection.verify()
+    assert clean.ok
+    file = next((tmp_path / "c").rglob("pack-*/tokens.npy"))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    (damage,) = collection.verify()
+    assert damage.file == str(file.parent)
+    assert damage.found == "the tokens of 1 of 8 pictures"
+    (mended,) = collection.repair().mended
+    assert "without the tokens of 1 of 8 pictures: the next `index` makes them again" in mended
+    assert collection.verify().ok
+    before = model.pictures
+    collection.sync(progress=False)
+    assert model.pictures == before + 1
+    assert collection.verify().files == clean.files + 6  # a second pack
+
+    file.unlink(missing_ok=True)
+    cut = next((tmp_path / "c").rglob("pack-*/lengths.npy"))
+    cut.write_bytes(cut.read_bytes()[:-2])
+    assert [damage.found for damage in collection.verify()] == ["its files do not fit together"]
+    collection.repair()
+    assert collection.verify().ok
+
+    note = tmp_path / "c" / "tokens" / "settings.json"
+    note.write_text('{"format": 99}')
+    assert [damage.file for damage in collection.verify()] == [str(note)]
+    assert "dropped with all kept tokens" in collection.repair().mended[0]
+    assert collection.verify().ok
+
+
 def test_tokens_follow_the_items(tmp_path: Path, pictures: Path) -> None:
     model = TokenModel()
     collection = Collection.create(tmp_path / "c", model, root=pictures)

@@ -5,6 +5,7 @@
     ... and the store, too        its pictures are encoded again, where the list of items is whole
     the store                     from the segments; versions of the past are gone then
     quarantine list, history      begun anew
+    kept tokens                   dropped where they are damaged; the next `index` makes them again
     a snapshot                    from the store, while that has its version
 
 What cannot be mended is refused by name, and given up only where that is asked for. Damage is never overwritten before what
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.errors import CollectionError
+from crossbit.search import tokens
 from crossbit.search.durable import sync_folder, told, writing
 from crossbit.search.head import Head, Log, Meta, SegmentCard, read_head, read_meta, write_head, write_meta
 from crossbit.search.ingest import Settings
@@ -78,6 +80,7 @@ def repair(
     with writing(folder, wait), told(folder):
         report = RepairReport(verify(folder).damage)
         _mend_small(folder, report)
+        report.mended.extend(tokens.mend(folder))
         head = read_head(folder)
         meta = read_meta(folder / head.place)
         led = _Mend(folder, meta, head, model, settings, report, give_up).run()

@@ -9,7 +9,8 @@
 
 They are found by the content of a picture, not by its item: a renamed picture keeps its tokens, a changed one has none until
 it is encoded, a removed one's lie idle until `compact`; so no order of writing can make them disagree with the items. A pack
-is written apart and renamed into place. What is damaged counts as missing.
+is written apart and renamed into place. What is damaged counts as missing; `verify` names it, and `repair` drops it, so that
+the next `index` makes it again.
 """
 
 from __future__ import annotations
@@ -175,6 +176,16 @@ class KeptTokens:
                 self._forget(path)
             self.flush()
 
+    def drop_damaged(self, path: Path) -> None:
+        """Write the sound pictures of a pack anew and delete the pack."""
+        pack = _Pack.open(path)
+        for row, key in enumerate(pack.keys if pack is not None else ()):
+            assert pack is not None
+            if (held := pack.held(row)) is not None:
+                self._waiting[key] = held
+        with told(self.folder.parent.parent):
+            self._forget(path)
+
     def _forget(self, path: Path) -> None:
         self.flush()  # what was taken out of a pack is written before the pack goes
         self._places = {key: place for key, place in self._places.items() if place[0].folder != path}
@@ -184,6 +195,45 @@ class KeptTokens:
         pack = _Pack.open(path)
         if pack is not None:
             self._places.update((key, (pack, row)) for row, key in enumerate(pack.keys))
+
+
+def damaged(folder: Path) -> list[tuple[Path, str]]:
+    """Read every kept token of a collection and name the packs, or the note, in which something is not as it was written."""
+    try:
+        kept_precision(folder)
+    except CollectionError as error:
+        path = folder / FOLDER / "settings.json"
+        return [(path, error.message.removeprefix(f"{path}: "))]
+    found = []
+    for path in _packs(folder):
+        pack = _Pack.open(path)
+        if pack is None:
+            found.append((path, "its files do not fit together"))
+        elif wrong := sum(pack.held(row) is None for row in range(len(pack.keys))):
+            found.append((path, f"the tokens of {wrong:,} of {len(pack.keys):,} pictures"))
+    return found
+
+
+def mend(folder: Path) -> list[str]:
+    """Drop what is damaged and keep the rest; say so, one sentence a pack.
+
+    Raises:
+        CollectionError: the disk is full or cannot be written.
+    """
+    said = []
+    for path, what in damaged(folder):
+        if path.name == "settings.json":
+            with told(folder):
+                shutil.rmtree(path.parent)
+            said.append(f"{path}, dropped with all kept tokens: `index --keep-tokens` makes them again")
+            continue
+        KeptTokens(folder, path.parent.name).drop_damaged(path)
+        said.append(f"{path}, without {what}: the next `index` makes them again")
+    return said
+
+
+def _packs(folder: Path) -> list[Path]:
+    return [path for path in sorted((folder / FOLDER).glob("*/pack-*")) if ".partial" not in path.name]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from crossbit.errors import CollectionError
+from crossbit.search import tokens
 from crossbit.search.durable import Receipt
 from crossbit.search.head import Head, read_head, read_meta
 from crossbit.search.logs import read_log
@@ -47,6 +48,10 @@ def _verify(folder: Path, head: Head) -> VerifyReport:
         found_there = _verify_snapshot(kept)
         files, size = files + found_there.files, size + found_there.bytes
         damage.extend(found_there.damage)
+    for path, what in tokens.damaged(folder):
+        damage.append(Damage(str(path), what, "the kept tokens as they were written"))
+    kept_files = [path for path in (folder / tokens.FOLDER).rglob("*") if path.is_file()]
+    files, size = files + len(kept_files), size + sum(path.stat().st_size for path in kept_files)
     if head.migrating:
         begun = verify(folder / head.migrating)
         files, size = files + begun.files, size + begun.bytes
