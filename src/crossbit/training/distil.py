@@ -65,7 +65,7 @@ class DistilConfig:
         seed: of everything.
     """
 
-    epochs: int = 10
+    epochs: int = 24
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -78,7 +78,7 @@ class DistilConfig:
     moved: float = 0.5
     jitter: int = 3
     light: float = 0.2
-    validate_every: int = 5
+    validate_every: int = 4
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
 
