@@ -40,6 +40,7 @@ from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import NEVER, hinge, inverse_temperature, ramp, soft_margin
 from crossbit.nn.pooling import GPO
+from crossbit.nn.real import on_real, ready_of
 from crossbit.nn.standardise import Standardise
 
 _PAIRS = 4096
@@ -121,19 +122,21 @@ class _Tower(nn.Module):
         self.residual = nn.Sequential(
             *((nn.Linear(width_in, hidden), nn.ReLU(), nn.Linear(hidden, config.width)) if hidden else ())
         )
-        self.gpo = GPO(even=True)
+        self.gpo = GPO(even=True, quick=True)
         self.dropout = config.dropout
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
     ) -> tuple[Float[Tensor, "B L E"], Float[Tensor, "B E"]]:
-        x = self.standardise(tokens)
-        if self.training and self.dropout:  # the same channels of all tokens of an item
-            x = x * F.dropout(torch.ones_like(x[:, :1]), self.dropout)
-        local = self.project(x)
-        if len(self.residual):
-            local = local + self.residual(x)
+        if self.training:
+            local = on_real(ready_of(self.standardise, tokens, self.dropout), self._each, tokens, mask)
+        else:
+            local = self._each(self.standardise(tokens))
         return local, F.normalize(self.gpo(local, mask), dim=-1)
+
+    def _each(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N E"]:
+        local: Tensor = self.project(x)
+        return local + self.residual(x) if len(self.residual) else local
 
 
 class _WordTower(nn.Module):
@@ -142,7 +145,7 @@ class _WordTower(nn.Module):
     def __init__(self, config: VSEFusionConfig) -> None:
         super().__init__()
         self.words = WordGRU(config.vocabulary, EMBEDDING, config.width)
-        self.gpo = GPO(even=True)
+        self.gpo = GPO(even=True, quick=True)
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -30,6 +31,7 @@ from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
 from crossbit.nn.pooling import GPO
+from crossbit.nn.real import on_real, ready_of
 from crossbit.nn.standardise import Standardise
 
 
@@ -78,7 +80,7 @@ class VSEInfinity(Method):
         self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
         self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in frozen})
         self.words = WordGRU(config.vocabulary, EMBEDDING, width) if config.vocabulary else None
-        self.gpo = nn.ModuleDict({view: GPO(even=True) for view in self.reads})
+        self.gpo = nn.ModuleDict({view: GPO(even=True, quick=True) for view in self.reads})
         self.residual = nn.Sequential()
         if config.hidden:
             first, second = nn.Linear(dims["image"][0], config.hidden), nn.Linear(config.hidden, width)
@@ -116,8 +118,11 @@ class VSEInfinity(Method):
         if self.words is not None and view.modality == "text":
             states: Tensor = self.words(view.tokens, view.mask)[0]
             return states
-        tokens = self.standardise[view.modality](view.tokens)
-        if self.training and self.config.dropout:  # the same channels of all tokens of an item
-            tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)
-        local: Tensor = self.project[view.modality](tokens)
-        return local + self.residual(tokens) if view.modality == "image" and self.config.hidden else local
+        if not self.training:
+            return self._each(view.modality, self.standardise[view.modality](view.tokens))
+        ready = ready_of(self.standardise[view.modality], view.tokens, self.config.dropout)
+        return on_real(ready, partial(self._each, view.modality), view.tokens, view.mask)
+
+    def _each(self, modality: str, tokens: Float[Tensor, "*N D"]) -> Float[Tensor, "*N E"]:
+        local: Tensor = self.project[modality](tokens)
+        return local + self.residual(tokens) if modality == "image" and self.config.hidden else local
