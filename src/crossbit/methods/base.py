@@ -7,6 +7,7 @@ of the class, because an instance may own a *layer* called `embed` (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -91,6 +92,19 @@ class Scores(Protocol):
 
 
 @runtime_checkable
+class Sides(Protocol):
+    """Scores pairs jointly from what it makes of each side alone, which many pairs can share; no ability, a way to be quick."""
+
+    def side(self, view: Encoded) -> Any:
+        """Give what the score needs of some items: tensors in a tuple or a dataclass."""
+        ...
+
+    def meet(self, text: Any, image: Any) -> Float[Tensor, "Nt Ni"]:
+        """Give the score of every text with every picture, from their sides."""
+        ...
+
+
+@runtime_checkable
 class Aligns(Protocol):
     """Says which word looks at which region, frame or window."""
 
@@ -161,8 +175,8 @@ def similarity(method: Method, queries: Views, items: Views) -> Float[Tensor, "N
 def joint_scores(method: Any, images: FeatureRows, texts: FeatureRows) -> Float32[np.ndarray, "N M"]:
     """Give the method's joint score of every picture with every text, block by block.
 
-    Texts of about one length are scored together, so that little of a block is padding. Memory beside the scores stays the
-    same, however many there are of either.
+    Texts of about one length are scored together, so that little of a block is padding. What a method makes of a side alone is
+    made once, as far as it fits in a fixed room. Memory beside the scores stays the same, however many there are of either.
 
     Args:
         method: scores pairs; in eval mode.
@@ -172,23 +186,60 @@ def joint_scores(method: Any, images: FeatureRows, texts: FeatureRows) -> Float3
     from crossbit.data.loader import encoded
 
     method.eval()
+    sides = method if _has_sides(type(method)) else _Whole(method)
     scores = np.empty((len(images), len(texts)), np.float32)
     places = np.arange(len(texts))
     counts = [encoded(texts, places[at : at + _TEXTS]).mask.sum(1).numpy() for at in range(0, len(texts), _TEXTS)]
     order = np.argsort(np.concatenate([np.empty(0, np.int64), *counts]), kind="stable")
     size = max(1, min(_TEXTS, -(-len(order) // 4)))
+    kept: dict[int, Any] = {}
+    room = _KEPT
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        asked = encoded(texts, rows)
+        asked = sides.side(encoded(texts, rows))
         for top in range(0, len(images), _IMAGES):
             some = np.arange(top, min(top + _IMAGES, len(images)))
-            found = method.score((asked,), (encoded(images, some),))
-            scores[np.ix_(some, rows)] = found.T.float().numpy()
+            seen = kept[top] if top in kept else sides.side(encoded(images, some))
+            if top not in kept and start + size < len(order) and bytes_of(seen) <= room:
+                kept[top] = seen
+                room -= bytes_of(seen)
+            scores[np.ix_(some, rows)] = sides.meet(asked, seen).T.float().numpy()
     return scores
+
+
+def _has_sides(kind: type) -> bool:
+    """Say whether a class scores by its sides; not one that has a `score` of its own over the sides of its base."""
+    owners = [next((base for base in kind.__mro__ if name in vars(base)), None) for name in ("score", "side", "meet")]
+    return issubclass(kind, Sides) and owners[0] in owners[1:]
+
+
+class _Whole:
+    """A method whose score cannot be taken apart: a side is the features themselves."""
+
+    def __init__(self, method: Any) -> None:
+        self.method = method
+
+    def side(self, view: Encoded) -> Any:
+        return view
+
+    def meet(self, text: Any, image: Any) -> Tensor:
+        found: Tensor = self.method.score((text,), (image,))
+        return found
+
+
+def bytes_of(side: Any) -> int:
+    """Count the bytes of the tensors in a tensor, a tuple or a dataclass."""
+    if isinstance(side, Tensor):
+        return side.nbytes
+    parts = side if isinstance(side, tuple) else vars(side).values() if is_dataclass(side) else ()
+    return sum(bytes_of(part) for part in parts)
 
 
 _IMAGES, _TEXTS = 256, 1024
 """Pictures and texts that are scored with each other at a time; methods cut their pairs further."""
+
+_KEPT = 128 << 20
+"""Bytes of sides of pictures that are kept from one group of texts to the next; what is beyond is made again."""
 
 
 def sign(relaxed: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from crossbit.batch import Encoded, Views
 from crossbit.errors import ConfigError
-from crossbit.methods.base import Method, abilities
+from crossbit.methods.base import Method, Sides, abilities
 
 _PEER = re.compile(r"peers\.(\d+)\.")
 
@@ -47,6 +47,8 @@ def joined(methods: Sequence[Method]) -> Method:
     can = abilities(kind)
     members: dict[str, Any] = {name: getattr(kind, name) for name in ("reads", "may_read", "stages", "reads_tokens")}
     members |= {function.__name__.strip("_"): function for ability, function in _USES.items() if ability in can}
+    if issubclass(kind, Sides):
+        members |= {"side": _side, "meet": _meet}
     made: type[Peers] = type(f"{kind.__name__}Peers", (Peers,), {**members, "Config": kind.Config})
     return made(methods)
 
@@ -71,6 +73,17 @@ def _relax(self: Peers, *views: Encoded) -> Float[Tensor, "B K"]:
 def _score(self: Peers, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
     """Give the mean of the peers' scores."""
     return torch.stack([peer.score(queries, items) for peer in self.peers]).mean(0)  # type: ignore[operator]
+
+
+def _side(self: Peers, view: Encoded) -> tuple[Any, ...]:
+    """Give what each peer makes of some items."""
+    return tuple(peer.side(view) for peer in self.peers)  # type: ignore[operator]
+
+
+def _meet(self: Peers, text: tuple[Any, ...], image: tuple[Any, ...]) -> Float[Tensor, "Nt Ni"]:
+    """Give the mean of the peers' scores, from what they made of both sides."""
+    found = [peer.meet(*pair) for peer, *pair in zip(self.peers, text, image, strict=True)]  # type: ignore[operator]
+    return torch.stack(found).mean(0)
 
 
 def _align(self: Peers, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:

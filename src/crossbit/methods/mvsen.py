@@ -259,7 +259,15 @@ class MVSEN(Method):
         (query,), (item,) = queries, items
         if query.modality == "image":
             return self.score(items, queries).T
-        scores: Tensor = self._scores(self._side(query), self._side(item)).mean(0)
+        return self.meet(self.side(query), self.side(item))
+
+    def side(self, view: Encoded) -> _Side:
+        """Give the tokens after the shared encoder."""
+        return self._side(view)
+
+    def meet(self, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"]:
+        """Give the score of every text with every picture."""
+        scores: Tensor = self._scores(text, image).mean(0)
         return scores
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:

@@ -100,10 +100,17 @@ class SCAN(Method):
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
         """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
         (query,), (item,) = queries, items
-        asks = query.modality == ("text" if self.config.direction == "t2i" else "image")
-        a, b = (query, item) if asks else (item, query)
-        found = self._all(self._tokens(a), a.mask, self._tokens(b), b.mask)
-        return found if asks else found.T
+        if query.modality == "image":
+            return self.score(items, queries).T
+        return self.meet(self.side(query), self.side(item))
+
+    def side(self, view: Encoded) -> tuple[Float[Tensor, "B L E"], Bool[Tensor, "B L"]]:
+        """Give the tokens in the common space."""
+        return self._tokens(view), view.mask
+
+    def meet(self, text: tuple[Tensor, Tensor], image: tuple[Tensor, Tensor]) -> Float[Tensor, "Nt Ni"]:
+        """Give the score of every text with every picture."""
+        return self._all(*text, *image) if self.config.direction == "t2i" else self._all(*image, *text).T
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
@@ -134,10 +141,18 @@ class SCAN(Method):
             return self._learned(a, mask_a, b, mask_b)
         found, gram = a.new_zeros(len(a), len(b)), b @ b.transpose(1, 2)
         for rows, columns in blocks(len(a), len(b), a.shape[1] * b.shape[1], _NUMBERS):
+            # neighbours are of about one length, and shorter than the longest of all
+            la, lb = _end(mask_a[rows]), _end(mask_b[columns])
+            real = mask_a[rows, :la]
             cosines = cosines_without_gradient(
-                a[rows], mask_a[rows], b[columns], mask_b[columns], gram[columns], self.config.inverse_temperature
+                a[rows, :la],
+                real,
+                b[columns, :lb],
+                mask_b[columns, :lb],
+                gram[columns, :lb, :lb],
+                self.config.inverse_temperature,
             )
-            found[rows, columns] = self._pool(cosines, mask_a[rows])
+            found[rows, columns] = self._pool(cosines, real)
         return found
 
     def _learned(self, a: Tensor, mask_a: Tensor, b: Tensor, mask_b: Tensor) -> Float[Tensor, "Na Nb"]:
@@ -169,6 +184,12 @@ class SCAN(Method):
         sharp = self.config.sharpness
         pooled = torch.logsumexp((cosines * sharp).masked_fill(~real, FAR), 2) / sharp
         return pooled.masked_fill(~mask.any(1)[:, None], 0.0)
+
+
+def _end(mask: Bool[Tensor, "B L"]) -> int:
+    """Give the place after the last real token of any row."""
+    real = mask.any(0).nonzero()
+    return int(real[-1]) + 1 if len(real) else 1
 
 
 def _taken(x: Tensor, rows: Tensor, at: Tensor) -> Tensor:

@@ -225,18 +225,29 @@ class VSEFusion(Method):
         (query,), (item,) = queries, items
         if query.modality == "image":
             return self.score(items, queries).T
-        words, text = self.towers["text"](query.tokens, query.mask)
-        regions, image = self.towers["image"](item.tokens, item.mask)
-        cosines: Tensor = text @ image.T
+        return self.meet(self.side(query), self.side(item))
+
+    def side(self, view: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the locals, their mask and the pooled vector; without a fusion encoder that reads locals, none of these."""
+        local, pooled = self.towers[view.modality](view.tokens, view.mask)
+        seen = slice(None) if self.config.itm_weight and self.config.fusion_input == "tokens" else slice(0)
+        return local[:, seen], view.mask[:, seen], pooled
+
+    def meet(self, text: tuple[Tensor, Tensor, Tensor], image: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "Nt Ni"]:
+        """Give the score of every text with every picture."""
+        cosines: Tensor = text[2] @ image[2].T
         if not self.config.itm_weight:
             return cosines
-        rows, columns = (
+        at_text, at_image = (
             part.reshape(-1) for part in torch.meshgrid(*(torch.arange(n) for n in cosines.shape), indexing="ij")
         )
         found = []
-        for at in range(0, len(rows), _PAIRS):
-            t, v = rows[at : at + _PAIRS], columns[at : at + _PAIRS]
-            logits = self._fused((regions[v], item.mask[v], image[v]), (words[t], query.mask[t], text[t]))
+        for at in range(0, len(at_text), _PAIRS):
+            t, v = at_text[at : at + _PAIRS], at_image[at : at + _PAIRS]
+            first, second = (
+                (local[rows], mask[rows], pooled[rows]) for (local, mask, pooled), rows in ((image, v), (text, t))
+            )
+            logits = self._fused(first, second)
             found.append(logits.softmax(1)[:, 1])
         matched = torch.cat(found).reshape(cosines.shape) if found else cosines
         return matched + self.config.cosine_share * cosines

@@ -101,7 +101,8 @@ def cosines_without_gradient(
     work = F.leaky_relu(scores, 0.1)
     if not bool(mask_a.all()):
         work.mul_(mask_a[None, :, :, None])
-    norms = torch.linalg.vector_norm(work, dim=2, keepdim=True).clamp_(min=1e-8)
+    # torch's norm takes twenty times as long over an axis that is not the last
+    norms = work.square().sum(2, keepdim=True).sqrt_().clamp_(min=1e-8)
     work.mul_(norms.reciprocal_().mul_(inverse_temperature))
     whole = bool(mask_b.all())
     if not whole:
