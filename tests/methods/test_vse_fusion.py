@@ -10,6 +10,7 @@ import torch
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.vse_fusion import VSEFusion, VSEFusionConfig, global_to_local, mined
+from crossbit.nn.canonical import canonical_maps
 
 DIMS = {"image": (5, 5), "text": (4, 4)}
 CONFIG = VSEFusionConfig(
@@ -130,3 +131,54 @@ def test_alignment_sums_to_one_over_real_tokens() -> None:
     found = method().align(given["text"], given["image"])
     torch.testing.assert_close(found.sum(2), given["text"].mask.float())
     assert (found * ~given["image"].mask[:, None]).abs().sum() == 0
+
+
+def test_it_starts_where_pooled_pairs_agree_and_its_heads_keep_the_cosines() -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, width=4, projection=4, summary=5, canonical=True)
+    views = {}
+    for name, (width, _) in DIMS.items():
+        tokens = torch.randn(40, 4, width)
+        views[name] = Encoded(name, tokens, torch.ones(40, 4, dtype=torch.bool), tokens.mean(1))  # type: ignore[arg-type]
+    made, pooled = VSEFusion(config, DIMS).eval(), {name: view.pooled for name, view in views.items()}
+    made.prepare(views, pooled, ["caption"] * 40)
+    maps = canonical_maps(*(rows - rows.mean(0) for rows in pooled.values()), 4)
+    first, second = (
+        torch.nn.functional.normalize((rows - rows.mean(0)) @ part)
+        for rows, part in zip(pooled.values(), maps[:2], strict=True)
+    )
+    image, text = made.embed(views["image"]), made.embed(views["text"])
+    torch.testing.assert_close(image @ text.T, first @ second.T, atol=1e-4, rtol=1e-3)
+    for use in ("itc", "ims", "lmi"):
+        projected = made.heads[f"{use}_image"](image) @ made.heads[f"{use}_text"](text).T
+        torch.testing.assert_close(projected, image @ text.T, atol=1e-4, rtol=1e-3)
+    for name, head in made.old.items():
+        for old, young in zip(head.parameters(), made._young(name).parameters(), strict=True):
+            assert torch.equal(old, young)
+
+
+def test_infonce_may_stand_in_the_place_of_the_hinge() -> None:
+    given = batch()
+    made = method(
+        loss="infonce", hinge_weight=2.0, itc_weight=0.0, ims_weight=0.0, lmi_weight=0.0, itm_weight=0.0
+    ).eval()
+    scores = made.embed(given["image"]) @ made.embed(given["text"]).T / 0.07
+    by_hand = 2 * torch.stack([-0.5 * (scores[i].log_softmax(0)[i] + scores[:, i].log_softmax(0)[i]) for i in range(4)])
+    terms = made.losses(given, Moment())
+    assert list(terms) == ["infonce"]
+    torch.testing.assert_close(terms["infonce"], by_hand)
+
+
+@torch.no_grad()
+def test_it_looks_through_a_coarser_grid() -> None:
+    torch.manual_seed(0)
+    made, tokens = method(grid=2).eval(), torch.randn(1, 16, 5)
+    image = Encoded("image", tokens, torch.ones(1, 16, dtype=torch.bool), tokens.mean(1))
+    square = tokens.reshape(1, 2, 2, 2, 2, 5).mean((2, 4)).reshape(1, 4, 5)
+    coarse = Encoded("image", square, torch.ones(1, 4, dtype=torch.bool), image.pooled)
+    text = batch()["text"][torch.tensor([0])]
+    torch.testing.assert_close(made.embed(image), made.embed(coarse))
+    torch.testing.assert_close(made.score((text,), (image,)), made.score((text,), (coarse,)))
+    fine, few = made.align(text, image), made.align(text, coarse)
+    torch.testing.assert_close(fine, few.reshape(1, 3, 2, 1, 2, 1).expand(1, 3, 2, 2, 2, 2).reshape(1, 3, 16) / 4)
+    torch.testing.assert_close(made.align(image, text)[0, 5], made.align(coarse, text)[0, 0])

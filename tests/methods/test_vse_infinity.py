@@ -9,6 +9,7 @@ import torch
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.vse_infinity import VSEInfinity, VSEInfinityConfig
+from crossbit.nn.canonical import canonical_maps
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.pooling import GPO
 
@@ -78,3 +79,39 @@ def test_infonce_learns_its_temperature() -> None:
     method.losses(batch(), Moment())["infonce"].mean().backward()
     assert method.log_scale.grad is not None
     assert float(method.log_scale.grad.abs()) > 0
+
+
+def test_it_starts_as_the_canonical_maps_of_the_means() -> None:
+    torch.manual_seed(0)
+    whole = torch.ones(40, 4, dtype=torch.bool)
+    tokens = {"image": torch.randn(40, 4, 3), "text": torch.randn(40, 4, 4)}
+    views = {name: Encoded(name, rows, whole, rows.mean(1)) for name, rows in tokens.items()}  # type: ignore[arg-type]
+    pooled = {name: view.pooled for name, view in views.items()}
+    for pool in ("gpo", "mean"):
+        config = VSEInfinityConfig(width=3, hidden=4, summary=5, canonical=True, pool=pool, loss="infonce")  # type: ignore[arg-type]
+        method = VSEInfinity(config, DIMS).eval()
+        method.prepare(views, pooled, [])
+        x, y = (pooled[name] - pooled[name].mean(0) for name in ("image", "text"))
+        maps = canonical_maps(x, y, 3)
+        given = method.embed(views["image"]) @ method.embed(views["text"]).T
+        first, second = (torch.nn.functional.normalize(rows @ part) for rows, part in zip((x, y), maps, strict=False))
+        # the ridge is a share of the variance, so one common scale of the inputs changes nothing
+        torch.testing.assert_close(given, first @ second.T, atol=1e-4, rtol=1e-3)
+
+
+def test_the_summary_adds_what_the_pooled_vector_says() -> None:
+    torch.manual_seed(0)
+    method, view = VSEInfinity(VSEInfinityConfig(width=8, hidden=0, summary=6), DIMS).eval(), batch().views["image"]
+    network, gpo = method.summarise["image"], method.gpo["image"]
+    found = gpo(method.project["image"](view.tokens), view.mask) + network[2](network[0](view.pooled).clamp(min=0))
+    torch.testing.assert_close(method.embed(view), torch.nn.functional.normalize(found))
+
+
+def test_a_coarser_grid_is_the_same_as_coarser_features() -> None:
+    torch.manual_seed(0)
+    method = VSEInfinity(VSEInfinityConfig(width=8, hidden=4, grid=2), DIMS).eval()
+    tokens = torch.randn(2, 16, 3)
+    fine = Encoded("image", tokens, torch.ones(2, 16, dtype=torch.bool), tokens.mean(1))
+    square = tokens.reshape(2, 2, 2, 2, 2, 3).mean((2, 4)).reshape(2, 4, 3)
+    coarse = Encoded("image", square, torch.ones(2, 4, dtype=torch.bool), fine.pooled)
+    torch.testing.assert_close(method.embed(fine), method.embed(coarse))

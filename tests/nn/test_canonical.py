@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossbit.nn.canonical import canonical_maps
+from crossbit.nn.canonical import canonical_maps, start_canonical
 from crossbit.nn.hashing import itq
 
 
@@ -82,3 +82,22 @@ def test_the_maps_agree_with_scikit_learn() -> None:
     theirs = sorted(np.corrcoef(left[:, k], right[:, k])[0, 1] for k in range(3))
     ours = sorted(canonical_maps(x, y, 3, ridge=(0.0, 0.0))[2].tolist())
     np.testing.assert_allclose(ours, theirs, atol=5e-3)
+
+
+def test_layers_start_as_the_maps_of_centred_rows_at_unit_variance() -> None:
+    x, y = (rows + 3 for rows in two_views())
+    first, second = torch.nn.Linear(8, 5), torch.nn.Linear(6, 5)
+    start_canonical(first, x, second, y)
+    maps = canonical_maps(x - x.mean(0), y - y.mean(0), 5)
+    for layer, rows, found in zip((first, second), (x, y), maps[:2], strict=True):
+        given, expected = layer(rows), (rows - rows.mean(0)) @ found
+        torch.testing.assert_close(given.mean(0), torch.zeros(5), atol=1e-4, rtol=0)
+        assert given.square().mean().item() == pytest.approx(1.0, abs=1e-4)
+        torch.testing.assert_close(given / given.norm(), expected / expected.norm(), atol=1e-4, rtol=1e-3)
+
+
+def test_a_layer_wider_than_the_rows_gives_zeros_beyond() -> None:
+    x, y = two_views()
+    first, second = torch.nn.Linear(8, 7), torch.nn.Linear(6, 7)
+    start_canonical(first, x, second, y)
+    assert not first(x)[:, 6:].any()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from crossbit.nn.grid import cells, grid_side
+from crossbit.nn.grid import averaged, cells, grid_side
 
 
 def test_three_cells_become_two_by_their_areas() -> None:
@@ -25,3 +25,16 @@ def test_only_a_whole_square_is_a_grid() -> None:
     assert grid_side(whole[:, :8]) == 0
     whole[1, 4] = False
     assert grid_side(whole) == 0
+
+
+def test_four_by_four_become_the_means_of_their_quarters() -> None:
+    tokens, mask = torch.arange(32.0).reshape(1, 16, 2), torch.ones(1, 16, dtype=torch.bool)
+    found, real = averaged(tokens, mask, 2)
+    square = tokens.reshape(4, 4, 2)
+    by_hand = [square[r : r + 2, c : c + 2].mean((0, 1)) for r in (0, 2) for c in (0, 2)]
+    torch.testing.assert_close(found[0], torch.stack(by_hand))
+    assert real.shape == (1, 4)
+    assert real.all()
+    for fewer in (0, 4, 5):
+        assert averaged(tokens, mask, fewer)[0] is tokens
+    assert averaged(tokens[:, :15], mask[:, :15], 2)[0].shape == (1, 15, 2)

@@ -16,7 +16,8 @@
 From the paper (abstract and the figure of its news release): GPO aggregators, momentum encoders that supply negatives, the
 three alignment objectives by these names, a fusion encoder over aggregated features at the end.
 Our reconstruction: everything else, after TCL and ALBEF (queues, soft targets, mined negatives, projections), with weights of 1
-and 0.2 for the hinge; frozen word features; pooling begins as the mean; `fusion_input` holds both readings of what the fusion
+and 0.2 for the hinge; frozen word features; pooling begins as the mean; projections may start from canonical correlations, and
+an MLP of the pooled vector stand beside the pooled tokens; `fusion_input` holds both readings of what the fusion
 encoder sees. Embeddings are indexed, `score` re-ranks.
 """
 
@@ -36,11 +37,13 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder
+from crossbit.nn.canonical import start_canonical
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.grid import averaged, cells, grid_side
 from crossbit.nn.gru import EMBEDDING, WordGRU
-from crossbit.nn.losses import NEVER, hinge, inverse_temperature, ramp, soft_margin
+from crossbit.nn.losses import NEVER, hinge, info_nce, inverse_temperature, ramp, soft_margin
 from crossbit.nn.pooling import GPO
-from crossbit.nn.real import on_real, ready_of
+from crossbit.nn.real import channels_kept, kept_of, on_real, ready_of
 from crossbit.nn.standardise import Standardise
 
 _PAIRS = 4096
@@ -54,6 +57,9 @@ class VSEFusionConfig:
     Args:
         width: E of locals and embeddings.
         hidden: width inside the residual MLP of the regions.
+        summary: width inside an MLP of the encoder's pooled vector, whose result is added to what GPO gives: what frozen
+            features need in place of encoders that are trained along; 0 leaves it out.
+        grid: average a picture's grid down to this many cells a side; 0 keeps it.
         projection: width in which itc, ims and lmi compare.
         drop: share of regions and words that training leaves out.
         dropout: on the channels of the inputs, and inside the fusion encoder.
@@ -62,7 +68,8 @@ class VSEFusionConfig:
         momentum: share of the old weights in the momentum copies.
         queue: past items that are kept as negatives; never more than a quarter of the training captions.
         soft_targets: share of the momentum copies' own belief in the targets of itc, reached after the first tenth.
-        hinge_weight: weight of the hinge.
+        loss: of the embeddings in the batch: "hinge", or "infonce" in its place.
+        hinge_weight: weight of this loss.
         itc_weight: weight of the contrast across modalities; 0 leaves it out.
         ims_weight: weight of the separability within one; 0 leaves it out.
         lmi_weight: weight of global against local; 0 leaves it out.
@@ -71,12 +78,16 @@ class VSEFusionConfig:
         fusion_layers: of the fusion encoder.
         fusion_heads: of its attention.
         cosine_share: how much of the cosine `score` adds to the probability of a match.
+        canonical: start the projections from canonical correlations of the pooled features, the residual MLP at zero and the
+            heads of itc, ims and lmi alike, instead of at random; it needs frozen features on both sides.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU; it needs
             the encoder `words`. 0 reads the features of a frozen text encoder.
     """
 
     width: int = 1024
     hidden: int = 512
+    summary: int = 0
+    grid: int = 0
     projection: int = 256
     drop: float = 0.2
     dropout: float = 0.1
@@ -85,6 +96,7 @@ class VSEFusionConfig:
     momentum: float = 0.995
     queue: int = 4096
     soft_targets: float = 0.4
+    loss: Literal["hinge", "infonce"] = "hinge"
     hinge_weight: float = 0.2
     itc_weight: float = 1.0
     ims_weight: float = 1.0
@@ -94,6 +106,7 @@ class VSEFusionConfig:
     fusion_layers: int = 2
     fusion_heads: int = 8
     cosine_share: float = 0.5
+    canonical: bool = False
     vocabulary: int = 0
 
     @classmethod
@@ -114,25 +127,30 @@ class VSEFusionConfig:
 class _Tower(nn.Module):
     """h and g of one modality: locals and their pooled vector."""
 
-    def __init__(self, width_in: int, config: VSEFusionConfig, residual: bool) -> None:
+    def __init__(self, width_in: int, width_pooled: int, config: VSEFusionConfig, hidden: int) -> None:
         super().__init__()
         self.standardise = Standardise(width_in)
         self.project = nn.Linear(width_in, config.width)
-        hidden = config.hidden if residual else 0
-        self.residual = nn.Sequential(
-            *((nn.Linear(width_in, hidden), nn.ReLU(), nn.Linear(hidden, config.width)) if hidden else ())
-        )
+        self.residual = _network(width_in, hidden, config.width) if hidden else nn.Sequential()
+        self.summarise = nn.Sequential()
+        if config.summary:
+            self.standardise_pooled = Standardise(width_pooled)
+            self.summarise = _network(width_pooled, config.summary, config.width)
         self.gpo = GPO(even=True, quick=True)
         self.dropout = config.dropout
 
     def forward(
-        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
+        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], pooled: Float[Tensor, "B P"]
     ) -> tuple[Float[Tensor, "B L E"], Float[Tensor, "B E"]]:
+        kept = channels_kept(tokens, self.dropout) if self.training else None
         if self.training:
-            local = on_real(ready_of(self.standardise, tokens, self.dropout), self._each, tokens, mask)
+            local = on_real(ready_of(self.standardise, kept), self._each, tokens, mask)
         else:
             local = self._each(self.standardise(tokens))
-        return local, F.normalize(self.gpo(local, mask), dim=-1)
+        found = self.gpo(local, mask)
+        if len(self.summarise):
+            found = found + self.summarise(kept_of(self.standardise_pooled(pooled), kept, self.dropout))
+        return local, F.normalize(found, dim=-1)
 
     def _each(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N E"]:
         local: Tensor = self.project(x)
@@ -148,7 +166,7 @@ class _WordTower(nn.Module):
         self.gpo = GPO(even=True, quick=True)
 
     def forward(
-        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]
+        self, tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], pooled: Float[Tensor, "B P"]
     ) -> tuple[Float[Tensor, "B L E"], Float[Tensor, "B E"]]:
         local: Tensor = self.words(tokens, mask)[0]
         return local, F.normalize(self.gpo(local, mask), dim=-1)
@@ -167,13 +185,13 @@ class VSEFusion(Method):
     def __init__(self, config: VSEFusionConfig, dims: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(config, dims)
         self.config: VSEFusionConfig = config
-        self.towers = nn.ModuleDict({"image": _Tower(dims["image"][0], config, True)})
-        self.towers["text"] = _WordTower(config) if config.vocabulary else _Tower(dims["text"][0], config, False)
+        self.towers = nn.ModuleDict({"image": _Tower(*dims["image"], config, config.hidden)})
+        self.towers["text"] = _WordTower(config) if config.vocabulary else _Tower(*dims["text"], config, 0)
         uses = [use for use in ("itc", "ims", "lmi") if getattr(config, f"{use}_weight")]
         self.heads = nn.ModuleDict(
             {f"{use}_{view}": nn.Linear(config.width, config.projection) for use in uses for view in self.reads}
         )
-        if uses:
+        if uses or config.loss == "infonce":
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.old = nn.ModuleDict()
         if config.itc_weight or config.ims_weight:
@@ -210,14 +228,18 @@ class VSEFusion(Method):
                 tower.words.vocabulary.learn(captions)
             else:
                 tower.standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator, union-attr]
+                if self.config.summary:
+                    tower.standardise_pooled.learn(pooled[view])  # type: ignore[operator, union-attr]
+        if self.config.canonical and not self.config.vocabulary:
+            self._start_from_pooled(pooled)
         for name, module in self.old.items():
             module.load_state_dict(self._young(name).state_dict())
         self.queue_room.fill_(max(1, min(self.config.queue, len(captions) // 4)))
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give the pooled vector, of unit length."""
-        (view,) = views
-        found: Tensor = self.towers[view.modality](view.tokens, view.mask)[1]
+        view = self._coarse(*views)
+        found: Tensor = self.towers[view.modality](view.tokens, view.mask, view.pooled)[1]
         return found
 
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
@@ -229,7 +251,8 @@ class VSEFusion(Method):
 
     def side(self, view: Encoded) -> tuple[Tensor, Tensor, Tensor]:
         """Give the locals, their mask and the pooled vector; without a fusion encoder that reads locals, none of these."""
-        local, pooled = self.towers[view.modality](view.tokens, view.mask)
+        view = self._coarse(view)
+        local, pooled = self.towers[view.modality](view.tokens, view.mask, view.pooled)
         seen = slice(None) if self.config.itm_weight and self.config.fusion_input == "tokens" else slice(0)
         return local[:, seen], view.mask[:, seen], pooled
 
@@ -254,26 +277,35 @@ class VSEFusion(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give the softmax over the locals of `b` of their cosine with each local of `a`, pair by pair."""
-        first, second = (F.normalize(self.towers[view.modality](view.tokens, view.mask)[0], dim=-1) for view in (a, b))
+        spread_a, spread_b = (self._spread(view) for view in (a, b))
+        a, b = self._coarse(a), self._coarse(b)
+        first, second = (
+            F.normalize(self.towers[view.modality](view.tokens, view.mask, view.pooled)[0], dim=-1) for view in (a, b)
+        )
         scores = (first @ second.transpose(1, 2) * 10.0).masked_fill(~b.mask[:, None], NEVER)
-        return scores.softmax(2) * b.mask[:, None] * a.mask[:, :, None]
+        weights: Tensor = scores.softmax(2) * b.mask[:, None] * a.mask[:, :, None]
+        if spread_a is not None:  # a cell of the grid looks where the coarser cells look that it is part of
+            weights = (spread_a / spread_a.sum(0)).T @ weights
+        return weights if spread_b is None else weights @ spread_b
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give hinge, itc, ims, lmi and itm, as far as they have a weight."""
         config, positives = self.config, batch.positives()
-        views = {view: batch[view] for view in self.reads}
+        views = {view: self._coarse(batch[view]) for view in self.reads}
+        whole = views
         if self.training and config.drop:
             views = {name: replace(view, mask=drop_tokens(view.mask, config.drop)) for name, view in views.items()}
         local, pooled = {}, {}
         for name, view in views.items():
-            local[name], pooled[name] = self.towers[name](view.tokens, view.mask)
+            local[name], pooled[name] = self.towers[name](view.tokens, view.mask, view.pooled)
         similarity = pooled["image"] @ pooled["text"].T
-        margin: float | Tensor = config.margin
-        if batch.correspondence is not None:
-            margin = soft_margin(config.margin, batch.correspondence)
-        hardest = moment.progress >= config.mean_negatives
-        terms = {"hinge": config.hinge_weight * hinge(similarity, positives, margin, hardest)}
-        keys = self._momentum_keys(batch)
+        if config.loss == "infonce":
+            found = info_nce(similarity, positives, inverse_temperature(self.log_scale))
+        else:
+            margin = config.margin if batch.correspondence is None else soft_margin(config.margin, batch.correspondence)
+            found = hinge(similarity, positives, margin, moment.progress >= config.mean_negatives)
+        terms: dict[str, Tensor] = {config.loss: config.hinge_weight * found}
+        keys = self._momentum_keys(whole)
         if config.itc_weight:
             soft = config.soft_targets * ramp(moment.progress, 0.1)
             terms["itc"] = config.itc_weight * self._across(pooled, keys, batch, soft)
@@ -305,20 +337,54 @@ class VSEFusion(Method):
         self.queue_filled += len(item)
         self._keys = {}
 
+    # ---- tokens
+
+    def _spread(self, view: Encoded) -> Float[Tensor, "M L"] | None:
+        """Give the share of each cell of a picture's grid in the fewer that are kept; None where nothing is averaged."""
+        fewer = self.config.grid
+        side = grid_side(view.mask) if fewer and view.modality == "image" else 0
+        return cells(side, fewer).to(view.tokens) if side > fewer else None
+
+    def _coarse(self, view: Encoded) -> Encoded:
+        """Average a picture's grid to fewer cells, if that is wanted."""
+        if view.modality != "image" or not self.config.grid:
+            return view
+        tokens, mask = averaged(view.tokens, view.mask, self.config.grid)
+        return replace(view, tokens=tokens, mask=mask)
+
     # ---- the terms
+
+    @torch.no_grad()
+    def _start_from_pooled(self, pooled: Mapping[str, Tensor]) -> None:
+        """Start the projections where pooled pairs agree; heads that compare both sides then begin as one rotation."""
+        image, text = self.towers["image"], self.towers["text"]
+        (first, x), (second, y) = (
+            (tower.project, tower.standardise(pooled[view]))  # type: ignore[operator, union-attr]
+            for view, tower in (("image", image), ("text", text))
+        )
+        start_canonical(first, x, second, y)  # type: ignore[arg-type]
+        for tower in (image, text):
+            for layer in [*list(tower.residual)[-1:], *list(tower.summarise)[-1:]]:  # type: ignore[arg-type]
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        for name, head in self.heads.items():
+            nn.init.orthogonal_(head.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+            if name.endswith("_text"):
+                head.load_state_dict(self.heads[name.replace("_text", "_image")].state_dict())
 
     def _young(self, name: str) -> nn.Module:
         return self.towers[name.removeprefix("tower_")] if name.startswith("tower_") else self.heads[name]
 
     @torch.no_grad()
-    def _momentum_keys(self, batch: Batch) -> dict[str, Float[Tensor, "B P"]]:
+    def _momentum_keys(self, views: Mapping[str, Encoded]) -> dict[str, Float[Tensor, "B P"]]:
         """Give the projected momentum embeddings, without dropout so that keys are the same whenever they are made."""
         if not len(self.old):
             return {}
         self.old.eval()
         keys = {}
         for view in self.reads:
-            pooled = self.old[f"tower_{view}"](batch[view].tokens, batch[view].mask)[1]
+            pooled = self.old[f"tower_{view}"](views[view].tokens, views[view].mask, views[view].pooled)[1]
             for use in ("itc", "ims"):
                 if f"{use}_{view}" in self.old:
                     keys[f"{use}_{view}"] = F.normalize(self.old[f"{use}_{view}"](pooled), dim=-1)
@@ -431,3 +497,7 @@ def global_to_local(
     others = torch.logsumexp(scores.masked_fill(positives[..., None], NEVER).flatten(1), 1)
     lost = torch.logaddexp(own, others[:, None]) - own
     return (lost * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def _network(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))

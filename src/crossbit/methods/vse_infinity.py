@@ -9,7 +9,8 @@
 From the paper: the generalised pooling operator with one instance a modality, the residual MLP on regions, size augmentation
 (regions and words are left out at random, so that the pooling sees many lengths), the hinge and its warm-up.
 Our reconstruction: frozen word features in place of a BERT that is trained along (or a vocabulary and a Bi-GRU, their other
-text side), standardised inputs, pooling that begins as the mean, and a switch to InfoNCE.
+text side), standardised inputs, pooling that begins as the mean, switches: InfoNCE, fewer cells, projections that start from
+canonical correlations, an MLP of the pooled vector beside the pooled tokens.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
+from crossbit.nn.canonical import start_canonical
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.grid import averaged
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
-from crossbit.nn.pooling import GPO
-from crossbit.nn.real import on_real, ready_of
+from crossbit.nn.pooling import GPO, masked_mean
+from crossbit.nn.real import channels_kept, kept_of, on_real, ready_of
 from crossbit.nn.standardise import Standardise
 
 
@@ -42,22 +45,32 @@ class VSEInfinityConfig:
     Args:
         width: E of the common space.
         hidden: width inside the residual MLP of the regions; 0 leaves the MLP out.
+        summary: width inside an MLP of the encoder's pooled vector, whose result is added to what GPO gives: what frozen
+            features need in place of encoders that are trained along; 0 leaves it out.
+        grid: average a picture's grid down to this many cells a side; 0 keeps it.
         drop: share of regions and words that training leaves out.
         dropout: on the channels of the inputs.
         margin: of the hinge.
         mean_negatives: share of training that uses the mean of the negatives before the hardest.
         loss: "hinge" as in the paper, or "infonce".
+        pool: "gpo" as in the paper, or "mean", with which it is VSE++ on tokens.
+        canonical: start the projections from canonical correlations of the pooled features and the residual MLP at zero,
+            instead of at random; it needs frozen features on both sides.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
             paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
 
     width: int = 1024
     hidden: int = 512
+    summary: int = 0
+    grid: int = 0
     drop: float = 0.2
     dropout: float = 0.0
     margin: float = 0.2
     mean_negatives: float = 0.04
     loss: Literal["hinge", "infonce"] = "hinge"
+    pool: Literal["gpo", "mean"] = "gpo"
+    canonical: bool = False
     vocabulary: int = 0
 
     @classmethod
@@ -80,33 +93,48 @@ class VSEInfinity(Method):
         self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
         self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], width) for view in frozen})
         self.words = WordGRU(config.vocabulary, EMBEDDING, width) if config.vocabulary else None
-        self.gpo = nn.ModuleDict({view: GPO(even=True, quick=True) for view in self.reads})
+        self.gpo = nn.ModuleDict(
+            {view: GPO(even=True, quick=True) for view in self.reads} if config.pool == "gpo" else {}
+        )
         self.residual = nn.Sequential()
         if config.hidden:
-            first, second = nn.Linear(dims["image"][0], config.hidden), nn.Linear(config.hidden, width)
-            self.residual = nn.Sequential(first, nn.ReLU(), second)
+            self.residual = _network(dims["image"][0], config.hidden, width)
+        self.summarise = nn.ModuleDict()
+        if config.summary:
+            self.summarise = nn.ModuleDict({view: _network(dims[view][1], config.summary, width) for view in frozen})
+            self.standardise.update({f"{view}_pooled": Standardise(dims[view][1]) for view in frozen})
         if config.loss == "infonce":
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, and the vocabulary if there is one."""
-        for view, standardise in self.standardise.items():
-            standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
+        for name, standardise in self.standardise.items():
+            view, _, whole = name.partition("_")
+            standardise.learn(pooled[view] if whole else views[view].tokens[views[view].mask])  # type: ignore[operator]
         if self.words is not None:
             self.words.vocabulary.learn(captions)
+        elif self.config.canonical:
+            self._start_from_pooled(pooled)
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give unit vectors of pictures or of sentences."""
         (view,) = views
-        pooled: Tensor = self.gpo[view.modality](self._local(view), view.mask)
-        return F.normalize(pooled, dim=-1)
+        if view.modality == "image" and self.config.grid:
+            tokens, mask = averaged(view.tokens, view.mask, self.config.grid)
+            view = replace(view, tokens=tokens, mask=mask)
+        if self.training and self.config.drop:
+            view = replace(view, mask=drop_tokens(view.mask, self.config.drop))
+        pool = self.gpo[view.modality] if self.config.pool == "gpo" else masked_mean
+        kept = channels_kept(view.tokens, self.config.dropout) if self.training else None
+        found = pool(self._local(view, kept), view.mask)
+        if view.modality in self.summarise:
+            whole = self.standardise[f"{view.modality}_pooled"](view.pooled)
+            found = found + self.summarise[view.modality](kept_of(whole, kept, self.config.dropout))
+        return F.normalize(found, dim=-1)
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give the hinge (or InfoNCE) of each pair."""
-        image, text = batch["image"], batch["text"]
-        if self.training and self.config.drop:
-            image, text = (replace(view, mask=drop_tokens(view.mask, self.config.drop)) for view in (image, text))
-        similarity, positives = self.embed(image) @ self.embed(text).T, batch.positives()
+        similarity, positives = self.embed(batch["image"]) @ self.embed(batch["text"]).T, batch.positives()
         if self.config.loss == "infonce":
             return {"infonce": info_nce(similarity, positives, inverse_temperature(self.log_scale))}
         margin: float | Tensor = self.config.margin
@@ -114,15 +142,26 @@ class VSEInfinity(Method):
             margin = soft_margin(self.config.margin, batch.correspondence)
         return {"hinge": hinge(similarity, positives, margin, moment.progress >= self.config.mean_negatives)}
 
-    def _local(self, view: Encoded) -> Float[Tensor, "B L E"]:
+    def _start_from_pooled(self, pooled: Mapping[str, Tensor]) -> None:
+        (first, x), (second, y) = ((self.project[view], self.standardise[view](pooled[view])) for view in self.reads)
+        start_canonical(first, x, second, y)  # type: ignore[arg-type]
+        for last in [*list(self.residual)[-1:], *(mlp[-1] for mlp in self.summarise.values())]:  # type: ignore[index]
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def _local(self, view: Encoded, kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B L E"]:
         if self.words is not None and view.modality == "text":
             states: Tensor = self.words(view.tokens, view.mask)[0]
             return states
         if not self.training:
             return self._each(view.modality, self.standardise[view.modality](view.tokens))
-        ready = ready_of(self.standardise[view.modality], view.tokens, self.config.dropout)
+        ready = ready_of(self.standardise[view.modality], kept)
         return on_real(ready, partial(self._each, view.modality), view.tokens, view.mask)
 
     def _each(self, modality: str, tokens: Float[Tensor, "*N D"]) -> Float[Tensor, "*N E"]:
         local: Tensor = self.project[modality](tokens)
         return local + self.residual(tokens) if modality == "image" and self.config.hidden else local
+
+
+def _network(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))

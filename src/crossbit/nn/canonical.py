@@ -6,9 +6,11 @@ analysis finds it in a second, and training only has to improve on it.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def canonical_maps(
@@ -43,6 +45,25 @@ def canonical_maps(
         (half_y @ v[:kept].T * scale).float(),
         correlations[:kept].float(),
     )
+
+
+@torch.no_grad()
+def start_canonical(first: nn.Linear, x: Float[Tensor, "M P"], second: nn.Linear, y: Float[Tensor, "M Q"]) -> None:
+    """Start two linear layers from the canonical maps of paired rows; outputs have zero mean and about unit variance.
+
+    Args:
+        first: from P to the common width; outputs beyond what P and Q allow are zero.
+        x: rows of one side, as its layer sees them.
+        second: from Q to the same width.
+        y: the paired rows of the other side.
+    """
+    width = first.out_features
+    maps = canonical_maps(x - x.mean(0), y - y.mean(0), width)
+    for linear, rows, found in zip((first, second), (x, y), maps[:2], strict=True):
+        spread = ((rows - rows.mean(0)) @ found).square().sum(1).mean().sqrt() / math.sqrt(width)
+        linear.weight.zero_()
+        linear.weight[: found.shape[1]] = found.T / spread.clamp(min=1e-6)
+        linear.bias.copy_(-linear.weight @ rows.mean(0))
 
 
 def _inverse_root(covariance: Tensor, share: float) -> Tensor:

@@ -22,3 +22,14 @@ def cells(side: int, fewer: int) -> Float[Tensor, "M L"]:
     overlap = (torch.minimum(edges[1:, None], at[None] + 1) - torch.maximum(edges[:-1, None], at[None])).clamp(min=0)
     band = overlap / overlap.sum(1, keepdim=True)
     return torch.kron(band, band).float()
+
+
+def averaged(
+    tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], fewer: int
+) -> tuple[Float[Tensor, "B M D"], Bool[Tensor, "B M"]]:
+    """Average a full square grid down to `fewer` x `fewer` cells; what is no such grid, or not larger, stays as it is."""
+    side = grid_side(mask) if fewer else 0
+    if side <= fewer:
+        return tokens, mask
+    coarse = cells(side, fewer).to(tokens)
+    return coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
