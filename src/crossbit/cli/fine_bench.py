@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossbit.cli.kept import by_mark, drop_checkpoints
+from crossbit.cli.kept import by_mark, trained
 from crossbit.cli.noise_bench import PROTOCOL
 from crossbit.cli.show import say
 from crossbit.features import Features
@@ -132,7 +132,7 @@ class FineBench:
         self.manifest = open_data(data, LANGUAGES).select(languages=LANGUAGES)
         self.runs, self.results, self.command = runs, results / "picto-fine", command
         self.changes, self.small = dict(changes or {}), dict(small or {})
-        self._models: dict[tuple[str, int], Any] = {}
+        self._models: dict[tuple[str, int], tuple[Any, dict[str, float]]] = {}
 
     def measured(self, trial: Trial) -> Result:
         """Give a result; train what is missing or was made with other data or settings."""
@@ -161,43 +161,30 @@ class FineBench:
 
         return replace(TrainingConfig(), **{**SHARED, **LOOPS[SYSTEMS[name].method], **self.changes, "seed": seed})
 
-    def model(self, name: str, seed: int) -> Any:
-        """Give a trained model, from this process, from the disk, or by training it."""
-        from crossbit.cli.fit import fit
-        from crossbit.model import Model
-        from crossbit.modelcard import readable
-
-        if (name, seed) in self._models:
-            return self._models[name, seed]
-        folder = self.runs / "picto-fine" / f"{name}-seed{seed}-{self._mark(Trial(name, seed))[:8]}"
-        if readable(folder / "model") is not None:
-            made = Model.load(folder / "model")
-        else:
-            say(f"train {name}, seed {seed}")
-            fitted = fit(
+    def model(self, name: str, seed: int) -> tuple[Any, dict[str, float]]:
+        """Give a trained model and what its training cost, from this process, from the disk, or by training it."""
+        if (name, seed) not in self._models:
+            folder = self.runs / "picto-fine" / f"{name}-seed{seed}-{self._mark(Trial(name, seed))[:8]}"
+            say(f"model of {name}, seed {seed}: {folder}")
+            self._models[name, seed] = trained(
                 SYSTEMS[name].method,
                 self.manifest,
                 folder,
-                method_config=self._config(name),
+                config=self._config(name),
+                loop=self._loop(name, seed),
                 encoders=ENCODERS,
                 languages=LANGUAGES,
-                training=self._loop(name, seed),
-                resume=True,
-                progress=False,
             )
-            made = fitted.model
-            drop_checkpoints(folder)
-        self._models = {**self._models, (name, seed): made}
-        return made
+        return self._models[name, seed]
 
     def _measure(self, trial: Trial, place: Path, mark: str) -> Result:
         from crossbit.evaluation.evaluate import evaluate
 
-        model = self.model(trial.system, trial.seed)
-        extra: dict[str, Any] = {"run": mark, "system": trial.system, "distractors": trial.distractors}
+        model, cost = self.model(trial.system, trial.seed)
+        extra: dict[str, Any] = {"run": mark, "system": trial.system, "distractors": trial.distractors, **cost}
         options: dict[str, Any] = {}
         if trial.behind:
-            first = self.model(trial.behind, trial.seed)
+            first, _ = self.model(trial.behind, trial.seed)
             options = {"by": "score", "score": reordered(first, model, extra)}
         elif not model.dim:
             options = {"by": "score"}
