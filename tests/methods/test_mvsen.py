@@ -13,6 +13,7 @@ from crossbit.batch import Batch, Encoded, Moment
 from crossbit.encoders.words import Words
 from crossbit.methods import mvsen
 from crossbit.methods.mvsen import MVSEN, MVSENConfig
+from crossbit.nn.canonical import canonical_maps
 
 DIMS = {"image": (5, 5), "text": (4, 4)}
 CONFIG = MVSENConfig(
@@ -229,3 +230,34 @@ def test_gradients_of_the_whole_score() -> None:
 
     inputs = tuple(given[name].tokens.requires_grad_() for name in ("text", "image"))
     assert torch.autograd.gradcheck(run, inputs, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_share_of_the_cosine_of_the_pooled_vectors_is_added() -> None:
+    torch.manual_seed(0)
+    dims, rows = (
+        {"image": (5, 6), "text": (4, 3)},
+        {"image": torch.randn(40, 6).double(), "text": torch.randn(40, 3).double()},
+    )
+    method, given = made(dims, global_share=2.0, global_width=3, summary=4), batch()
+    views = {name: replace(view, pooled=rows[name][:3]) for name, view in given.views.items()}
+    method.prepare(views, rows, [])
+    centred = [part - part.mean(0) for part in rows.values()]
+    unit = [
+        torch.nn.functional.normalize(part[:3] @ found.double())
+        for part, found in zip(centred, canonical_maps(centred[0], centred[1], 3)[:2], strict=True)
+    ]
+    with_it = method.score((views["text"],), (views["image"],))
+    alone = method._scores(
+        *(replace(method._side(views[name]), whole=rows["image"][:3, :0]) for name in ("text", "image"))
+    )
+    torch.testing.assert_close(with_it - alone.mean(0), 2 * unit[1] @ unit[0].T, atol=1e-4, rtol=1e-3)
+
+
+def test_infonce_reads_the_mean_of_both_directions() -> None:
+    method, given = made(loss="infonce", text_weight=0.0, label_weight=0.0), batch()
+    scores = method.score((given["text"],), (given["image"],)).T / 0.07
+    by_hand = [-0.5 * (scores[i].log_softmax(0)[i] + scores[:, i].log_softmax(0)[i]) for i in range(3)]
+    terms = method.losses(given, Moment())
+    assert list(terms) == ["infonce"]
+    torch.testing.assert_close(terms["infonce"], torch.stack(by_hand))

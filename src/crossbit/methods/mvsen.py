@@ -24,6 +24,7 @@ are standardised; a grid may be averaged to fewer cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -37,14 +38,16 @@ from torch.nn.utils.parametrizations import weight_norm
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import SelfAttention
+from crossbit.nn.canonical import start_canonical
 from crossbit.nn.crossing import blocks, own_looks
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import cells, grid_side
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
-from crossbit.nn.losses import cosines, soft_margin, top_k_hinge
+from crossbit.nn.losses import cosines, info_nce, inverse_temperature, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
 from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks, pair_nodes
 from crossbit.nn.pooling import masked_mean
+from crossbit.nn.real import channels_kept, kept_of
 from crossbit.nn.reasoning import GraphLayer
 from crossbit.nn.standardise import Standardise
 
@@ -79,6 +82,12 @@ class MVSENConfig:
         graph_layers: in cascade; 0 leaves reasoning out.
         cosine_share: how much of SCAN's cosine, of each asking token with what it sees, is added to what reasoning says; none
             in the paper. On few pairs it is what the reasoning starts from.
+        global_share: how much of the cosine of the two pooled vectors, each through a Linear and a residual MLP, is added to
+            every score, as the global node of SGR does for its graph; none in the paper. The Linear starts from canonical
+            correlations.
+        global_width: of these vectors.
+        summary: width inside that MLP.
+        loss: of retrieval: "topk" as in the paper, or "infonce" with a learned temperature on the mean of both directions.
         margin: of both hinges.
         text_weight: weight of matching a caption with another caption; 0 leaves the task out; the published code's is 0.001.
         label_weight: weight of the labels; 0 leaves the task out; the published code's is 0.00014.
@@ -106,6 +115,10 @@ class MVSENConfig:
     node: int = 256
     graph_layers: int = 3
     cosine_share: float = 0.0
+    global_share: float = 0.0
+    global_width: int = 256
+    summary: int = 512
+    loss: Literal["topk", "infonce"] = "topk"
     margin: float = 0.2
     text_weight: float = 0.1
     label_weight: float = 0.1
@@ -143,9 +156,10 @@ class _Side:
 
     late: Float[Tensor, "B L D"]
     mask: Bool[Tensor, "B L"]
+    whole: Float[Tensor, "B G"]
 
     def __getitem__(self, rows: slice) -> _Side:
-        return _Side(self.late[rows], self.mask[rows])
+        return _Side(self.late[rows], self.mask[rows], self.whole[rows])
 
     def __len__(self) -> int:
         return len(self.late)
@@ -156,7 +170,7 @@ class _Side:
         longest = max(1, int(mask.sum(1).max()))
         first = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
         late = self.late[rows].gather(1, first.unsqueeze(-1).expand(-1, -1, self.late.shape[2]))
-        return _Side(late, mask.gather(1, first))
+        return _Side(late, mask.gather(1, first), self.whole[rows])
 
 
 class _Reasoner(nn.Module):
@@ -198,6 +212,24 @@ class _Reasoner(nn.Module):
         return out
 
 
+class _Whole(nn.Module):
+    """A pooled vector, brought into the common space: a linear map and a residual network that begins at zero."""
+
+    def __init__(self, width: int, config: MVSENConfig) -> None:
+        super().__init__()
+        self.standardise = Standardise(width)
+        self.dropout = config.dropout
+        self.project = nn.Linear(width, config.global_width)
+        last = nn.Linear(config.summary, config.global_width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(nn.Linear(width, config.summary), nn.ReLU(), last)
+
+    def forward(self, pooled: Float[Tensor, "B P"], kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B G"]:
+        x = kept_of(self.standardise(pooled), kept, self.dropout)
+        return F.normalize(self.project(x) + self.network(x), dim=-1)
+
+
 class MVSEN(Method):
     """Scores pairs by reasoning over what words and regions see of each other; abilities: scores, aligns."""
 
@@ -222,6 +254,9 @@ class MVSEN(Method):
         )
         self.directions: tuple[Direction, ...] = ("t2i", "i2t") if config.direction == "both" else (config.direction,)
         self.reason = nn.ModuleDict({direction: _Reasoner(config) for direction in self.directions})
+        self.whole = nn.ModuleDict({view: _Whole(dims[view][1], config) for view in self.reads if config.global_share})
+        if config.loss == "infonce":
+            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.attend = nn.ModuleDict()
         self.summarise = nn.ModuleDict()
         if len(matched) > 1:
@@ -253,6 +288,13 @@ class MVSEN(Method):
         for reader in self.enter.values():
             if isinstance(reader, WordGRU):
                 reader.vocabulary.learn(captions)
+        seen = {}
+        for name, whole in self.whole.items():
+            whole.standardise.learn(pooled[name])  # type: ignore[operator, union-attr]
+            seen[name] = whole.standardise(pooled[name])  # type: ignore[operator, union-attr]
+        if seen:
+            (first, x), (second, y) = ((self.whole[name].project, seen[name]) for name in self.reads)
+            start_canonical(first, x, second, y)  # type: ignore[arg-type]
 
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
         """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
@@ -286,8 +328,11 @@ class MVSEN(Method):
         margin: float | Tensor = config.margin
         if batch.correspondence is not None:
             margin = soft_margin(config.margin, batch.correspondence)
-        found = [top_k_hinge(scores.T, positives, margin) for scores in self._scores(text, image)]
-        terms = {"topk": torch.stack(found).mean(0)}
+        scores = self._scores(text, image).transpose(1, 2)
+        if config.loss == "infonce":
+            terms = {"infonce": info_nce(scores.mean(0), positives, inverse_temperature(self.log_scale))}
+        else:
+            terms = {"topk": torch.stack([top_k_hinge(some, positives, margin) for some in scores]).mean(0)}
         if len(self.attend):
             other = batch.views.get("positive")
             terms["text"] = config.text_weight * self._text(batch["text"], other, positives)
@@ -308,17 +353,24 @@ class MVSEN(Method):
             tokens, mask = coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
         if self.training and self.config.drop:
             mask = drop_tokens(mask, self.config.drop)
-        x = self.share(self._read(view.modality, tokens, mask))
+        kept = self._kept(view)
+        x = self.share(self._read(view.modality, tokens, mask, kept))
         known = mask if self.config.mask == "lengths" else x.sum(2) != 0
         for layer in self.encoder:
             x = layer(x, known)
-        return _Side(x, mask)
+        return _Side(x, mask, self._whole(view, kept))
 
-    def _read(self, name: str, tokens: Tensor, mask: Tensor) -> Float[Tensor, "B L D"]:
+    def _kept(self, view: Encoded) -> Float[Tensor, "B D"] | None:
+        """Draw which input channels of each item this training step keeps, in all of its tokens."""
+        return channels_kept(view.tokens, self.config.dropout) if self.training else None
+
+    def _read(
+        self, name: str, tokens: Tensor, mask: Tensor, kept: Float[Tensor, "B D"] | None
+    ) -> Float[Tensor, "B L D"]:
         if name in self.standardise:
             tokens = self.standardise[name](tokens)
-            if self.training and self.config.dropout:  # the same channels of all tokens of an item
-                tokens = tokens * F.dropout(torch.ones_like(tokens[:, :1]), self.config.dropout)
+            if kept is not None:
+                tokens = tokens * kept[:, None]
         reader = self.enter[name]
         if name == "image" or self.config.text == "linear":
             local: Tensor = reader(tokens)
@@ -326,6 +378,13 @@ class MVSEN(Method):
         # of unit length in the paper; here as long as what the pictures' layer gives, since both enter one layer
         states: Tensor = F.normalize(reader(tokens, mask)[0], dim=-1) * self.config.width**0.5
         return states
+
+    def _whole(self, view: Encoded, kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B G"]:
+        """Give the pooled vector in the common space, of unit length; of no width where it has no say."""
+        if view.modality not in self.whole:
+            return view.pooled[:, :0]
+        found: Tensor = self.whole[view.modality](view.pooled, kept)
+        return found
 
     def _spread(self, view: Encoded) -> Float[Tensor, "M L"] | None:
         """Give the share of each cell of a picture's grid in the fewer that are kept; None where nothing is averaged."""
@@ -338,14 +397,17 @@ class MVSEN(Method):
     def _scores(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
         """Give the scores of all pairs by each direction."""
         if torch.is_grad_enabled():  # what is learned from is kept anyway
-            return self._by_length(text, image)
+            return self._by_length(text, image) + self._global(text, image)
         longest = max(text.mask.shape[1], image.mask.shape[1])
         cost = longest * max(longest, self.config.width)
         found = text.late.new_zeros(len(self.directions), len(text), len(image))
         for rows, columns in blocks(len(text), len(image), cost, _NUMBERS):
             for place, direction in enumerate(self.directions):
                 found[place, rows, columns] = self._block(direction, text[rows], image[columns])
-        return found
+        return found + self._global(text, image)
+
+    def _global(self, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"] | float:
+        return self.config.global_share * (text.whole @ image.whole.T) if self.whole else 0.0
 
     def _by_length(self, text: _Side, image: _Side) -> Float[Tensor, "N Nt Ni"]:
         """Score texts of about one length together: with all pairs of a batch, padding is most of the work."""
@@ -386,7 +448,7 @@ class MVSEN(Method):
             mask = view.mask | ~view.mask.any(
                 1, keepdim=True
             )  # a missing row looks at what it has, and is left out below
-            words = self._read(name, view.tokens, view.mask)
+            words = self._read(name, view.tokens, view.mask, self._kept(view))
             found[name] = self.summarise[name](masked_mean(self.attend[name](words, mask), mask))
         there = other.mask.any(1)
         rivals = positives | ~there[None, :] | ~there[:, None]

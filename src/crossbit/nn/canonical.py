@@ -60,6 +60,7 @@ def start_canonical(first: nn.Linear, x: Float[Tensor, "M P"], second: nn.Linear
     width = first.out_features
     maps = canonical_maps(x - x.mean(0), y - y.mean(0), width)
     for linear, rows, found in zip((first, second), (x, y), maps[:2], strict=True):
+        found = found.to(rows)
         spread = ((rows - rows.mean(0)) @ found).square().sum(1).mean().sqrt() / math.sqrt(width)
         linear.weight.zero_()
         linear.weight[: found.shape[1]] = found.T / spread.clamp(min=1e-6)
