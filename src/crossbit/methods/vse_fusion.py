@@ -428,10 +428,9 @@ class VSEFusion(Method):
         total = torch.zeros(len(positives), device=positives.device)
         for view in self.reads:
             whole = F.normalize(self.heads[f"lmi_{view}"](pooled[view]), dim=-1)
-            parts = F.normalize(self.heads[f"lmi_{view}"](local[view]), dim=-1)
-            total = total + global_to_local(
-                whole, parts, views[view].mask, positives, inverse_temperature(self.log_scale)
-            )
+            head, mask = self.heads[f"lmi_{view}"], views[view].mask
+            parts = F.normalize(on_real(lambda flat, _: flat, head, local[view], mask), dim=-1)
+            total = total + global_to_local(whole, parts, mask, positives, inverse_temperature(self.log_scale))
         return total / 2
 
     def _matching(
@@ -491,12 +490,14 @@ def global_to_local(
 
     Source: local mutual information of TCL (Yang and others, CVPR 2022), equation 6, with other views of one item left out.
     """
-    scores = torch.einsum("bp,clp->bcl", whole, parts) * scale
-    scores = scores.masked_fill(~mask[None], NEVER)
-    own = scores[torch.arange(len(whole)), torch.arange(len(whole))]  # (B, L)
-    others = torch.logsumexp(scores.masked_fill(positives[..., None], NEVER).flatten(1), 1)
-    lost = torch.logaddexp(own, others[:, None]) - own
-    return (lost * mask).sum(1) / mask.sum(1).clamp(min=1)
+    owner = mask.nonzero()[:, 0]  # of each of the N real parts: padding is most of a batch
+    scores = whole @ parts[mask].T  # (B, N)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
+    own = scores[owner, torch.arange(len(owner), device=owner.device)]
+    others = torch.logsumexp(scores.masked_fill(positives[:, owner], NEVER), 1)
+    lost = torch.logaddexp(own, others[owner]) - own
+    total = own.new_zeros(len(whole)).index_add(0, owner, lost)
+    return total / mask.sum(1).clamp(min=1)
 
 
 def _network(width: int, hidden: int, out: int) -> nn.Sequential:
