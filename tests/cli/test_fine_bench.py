@@ -38,7 +38,7 @@ def bench(data: Path, folder: Path, **changes: object) -> FineBench:
 
 
 def test_seed_after_seed_and_every_part_left_out_once() -> None:
-    for system, count in (("vse_fusion", 4 + 1 + 3 * len(DISTRACTORS) + 4), ("mvsen", 4 + 5 + 2 + 5)):
+    for system, count in (("vse_fusion", 5 + 1 + 3 * len(DISTRACTORS) + 4), ("mvsen", 5 + 5 + 2 + 5)):
         asked = list(trials(system, [0, 1]))
         assert len(asked) == len(set(asked)) == 2 * count
         assert [trial.seed for trial in asked] == sorted(trial.seed for trial in asked)

@@ -182,3 +182,10 @@ def test_it_looks_through_a_coarser_grid() -> None:
     fine, few = made.align(text, image), made.align(text, coarse)
     torch.testing.assert_close(fine, few.reshape(1, 3, 2, 1, 2, 1).expand(1, 3, 2, 2, 2, 2).reshape(1, 3, 16) / 4)
     torch.testing.assert_close(made.align(image, text)[0, 5], made.align(coarse, text)[0, 0])
+
+
+@torch.no_grad()
+def test_the_match_may_begin_as_the_cosine() -> None:
+    made, given = method(match_cosine=True, cosine_share=0.0).eval(), batch()
+    cosines = made.embed(given["text"]) @ made.embed(given["image"]).T
+    torch.testing.assert_close(made.score((given["text"],), (given["image"],)), torch.sigmoid(cosines / 0.07))

@@ -48,9 +48,10 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
-    "vsepp": System("vsepp"),
+    "vsepp": System("vsepp", {"margin": 0.3}),
+    "vsepp-hidden": System("vsepp", {"margin": 0.3, "hidden": 512}),
     "vse_infinity": System("vse_infinity"),
-    "clip_style": System("vsepp", {"loss": "infonce"}),
+    "clip_style": System("vsepp", {"loss": "infonce", "hidden": 1024}),
     "scan": System("scan"),
     "scan-i2t": System("scan", {"direction": "i2t", "inverse_temperature": 4.0}),
     "vse_fusion": System("vse_fusion"),
@@ -70,13 +71,15 @@ SYSTEMS: dict[str, System] = {
 }
 
 LOOPS: dict[str, dict[str, Any]] = {
-    "vsepp": {"epochs": 20, "learning_rate": 1e-3, "validate_every": 4},
-    "vse_infinity": {"epochs": 12, "learning_rate": 1e-3, "validate_every": 3},
+    "vsepp": {"epochs": 20, "learning_rate": 2e-3, "validate_every": 4},
+    "vsepp-hidden": {"epochs": 20, "learning_rate": 1e-3, "validate_every": 4},
+    "clip_style": {"epochs": 20, "learning_rate": 1e-3, "validate_every": 4},
+    "vse_infinity": {"epochs": 12, "batch_size": 256, "learning_rate": 2e-3, "validate_every": 3},
     "scan": {"epochs": 8, "learning_rate": 1e-3, "validate_every": 2},
-    "vse_fusion": {"epochs": 10, "learning_rate": 1e-3, "validate_every": 2},
+    "vse_fusion": {"epochs": 12, "batch_size": 256, "learning_rate": 2e-3, "validate_every": 3},
     "mvsen": {"epochs": 8, "batch_size": 64, "learning_rate": 2e-3, "validate_every": 4},
 }
-"""Settings of the loop by method, chosen on the validation split for about two minutes of one processor a run."""
+"""Settings of the loop by system or else by method, chosen on the validation split; docs/log.md lists what was tried."""
 
 SHARED: Mapping[str, Any] = {"batch_size": 128, "passes": 1, "weight_decay": 0.01, "warm_up": 0.1}
 
@@ -159,7 +162,9 @@ class FineBench:
     def _loop(self, name: str, seed: int) -> TrainingConfig:
         from crossbit.training.loop import TrainingConfig
 
-        return replace(TrainingConfig(), **{**SHARED, **LOOPS[SYSTEMS[name].method], **self.changes, "seed": seed})
+        return replace(
+            TrainingConfig(), **{**SHARED, **LOOPS.get(name, LOOPS[SYSTEMS[name].method]), **self.changes, "seed": seed}
+        )
 
     def model(self, name: str, seed: int) -> tuple[Any, dict[str, float]]:
         """Give a trained model and what its training cost, from this process, from the disk, or by training it."""

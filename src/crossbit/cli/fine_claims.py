@@ -42,7 +42,7 @@ PARTS = {
 def trials(system: str, seeds: Sequence[int]) -> Iterator[Trial]:
     """Give all runs that the claims need, seed after seed, so that a part of them is already a comparison."""
     for seed in seeds:
-        yield from (Trial(name, seed) for name in ("vsepp", "vse_infinity", "clip_style", system))
+        yield from (Trial(name, seed) for name in ("vsepp", "vsepp-hidden", "vse_infinity", "clip_style", system))
         if system == "mvsen":
             yield from (Trial(name, seed) for name in ("scan", "scan-i2t", "sgr-style", "mvsen-t2i", "mvsen-i2t"))
             yield Trial("scan", seed, behind="vse_infinity")
@@ -121,6 +121,7 @@ def _fusion(of: Found, command: str | None) -> list[dict[str, Any]]:
         ("C3a: embeddings alone beat VSE-infinity", "vse_fusion", "vse_infinity", True),
         ("C3a: VSE-infinity beats VSE++", "vse_infinity", "vsepp", False),
         ("embeddings alone beat VSE++", "vse_fusion", "vsepp", True),
+        ("embeddings alone beat VSE++ with a hidden layer", "vse_fusion", "vsepp-hidden", False),
         ("embeddings alone beat symmetric InfoNCE (CLIP style)", "vse_fusion", "clip_style", False),
     )
     made = [claim(words, of(ours), of(theirs), main=main, command=command) for words, ours, theirs, main in pairs]
@@ -158,6 +159,7 @@ def _mvsen(of: Found, command: str | None) -> list[dict[str, Any]]:
     """C7b, C7c and re-ranking."""
     pairs = (
         ("beats VSE++", "vsepp", True),
+        ("beats VSE++ with a hidden layer", "vsepp-hidden", False),
         ("beats VSE-infinity", "vse_infinity", True),
         ("beats SCAN, words looking at regions", "scan", True),
         ("beats SCAN, regions looking at words", "scan-i2t", False),

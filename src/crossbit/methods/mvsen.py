@@ -225,7 +225,7 @@ class _Whole(nn.Module):
         nn.init.zeros_(last.bias)
         self.network = nn.Sequential(nn.Linear(width, config.summary), nn.ReLU(), last)
 
-    def forward(self, pooled: Float[Tensor, "B P"], kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B G"]:
+    def forward(self, pooled: Float[Tensor, "B P"], kept: Float[Tensor, "B C"] | None) -> Float[Tensor, "B G"]:
         x = kept_of(self.standardise(pooled), kept, self.dropout)
         return F.normalize(self.project(x) + self.network(x), dim=-1)
 
@@ -360,12 +360,12 @@ class MVSEN(Method):
             x = layer(x, known)
         return _Side(x, mask, self._whole(view, kept))
 
-    def _kept(self, view: Encoded) -> Float[Tensor, "B D"] | None:
+    def _kept(self, view: Encoded) -> Float[Tensor, "B C"] | None:
         """Draw which input channels of each item this training step keeps, in all of its tokens."""
         return channels_kept(view.tokens, self.config.dropout) if self.training else None
 
     def _read(
-        self, name: str, tokens: Tensor, mask: Tensor, kept: Float[Tensor, "B D"] | None
+        self, name: str, tokens: Tensor, mask: Tensor, kept: Float[Tensor, "B C"] | None
     ) -> Float[Tensor, "B L D"]:
         if name in self.standardise:
             tokens = self.standardise[name](tokens)
@@ -379,7 +379,7 @@ class MVSEN(Method):
         states: Tensor = F.normalize(reader(tokens, mask)[0], dim=-1) * self.config.width**0.5
         return states
 
-    def _whole(self, view: Encoded, kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B G"]:
+    def _whole(self, view: Encoded, kept: Float[Tensor, "B C"] | None) -> Float[Tensor, "B G"]:
         """Give the pooled vector in the common space, of unit length; of no width where it has no say."""
         if view.modality not in self.whole:
             return view.pooled[:, :0]
