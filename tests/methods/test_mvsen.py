@@ -261,3 +261,16 @@ def test_infonce_reads_the_mean_of_both_directions() -> None:
     terms = method.losses(given, Moment())
     assert list(terms) == ["infonce"]
     torch.testing.assert_close(terms["infonce"], torch.stack(by_hand))
+
+
+@pytest.mark.parametrize("changes", [{}, {"interaction": False}, {"encoder_layers": 0}, {"graph_layers": 0}])
+def test_every_variant_trains_in_half_precision(changes: dict[str, object]) -> None:
+    torch.manual_seed(1)
+    config = replace(CONFIG, cosine_share=1.0, global_share=1.0, loss="infonce", dropout=0.2, **changes)  # type: ignore[arg-type]
+    method = MVSEN(config, {"image": (5, 1), "text": (4, 1)}).train()
+    given = batch(5)
+    views = {name: replace(view, tokens=view.tokens.float()) for name, view in given.views.items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = method.losses(replace(given, views=views, labels=None), Moment())
+    sum(term.mean() for term in terms.values()).backward()  # type: ignore[union-attr]
+    assert all(torch.isfinite(w.grad).all() for w in method.parameters() if w.grad is not None)
