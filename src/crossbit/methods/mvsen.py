@@ -427,7 +427,7 @@ class MVSEN(Method):
     def _looks(self, affinity: Tensor, asks: _Side, seen: _Side) -> Float[Tensor, "Nb Na La Lb"]:
         if self.config.interaction:
             return pair_looks(affinity, asks.mask, seen.mask, self.config.inverse_temperature)
-        return self._even(seen).to(affinity)[:, None, None].expand(affinity.shape)
+        return self._even(seen).to(affinity)[:, None, None].expand(affinity.shape).contiguous()
 
     def _own_looks(self, asks: _Side, seen: _Side) -> Float[Tensor, "B La Lb"]:
         if self.config.interaction:
