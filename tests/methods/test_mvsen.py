@@ -14,6 +14,7 @@ from crossbit.encoders.words import Words
 from crossbit.methods import mvsen
 from crossbit.methods.mvsen import MVSEN, MVSENConfig
 from crossbit.nn.canonical import canonical_maps
+from crossbit.nn.groups import alike
 
 DIMS = {"image": (5, 5), "text": (4, 4)}
 CONFIG = MVSENConfig(
@@ -274,3 +275,17 @@ def test_every_variant_trains_in_half_precision(changes: dict[str, object]) -> N
         terms = method.losses(replace(given, views=views, labels=None), Moment())
     torch.stack([term.float().mean() for term in terms.values()]).sum().backward()
     assert all(torch.isfinite(w.grad).all() for w in method.parameters() if w.grad is not None)
+
+
+@torch.no_grad()
+def test_within_a_group_the_loss_is_what_it_is_alone() -> None:
+    dims = {"image": (5, 5), "text": (4, 4)}
+    whole, parted = (made(dims, global_share=1.0, group=group, loss="infonce", label_weight=0.0) for group in (0, 2))
+    given = batch(4)
+    views = {name: replace(view, pooled=torch.randn(4, dims[name][0]).double()) for name, view in given.views.items()}
+    given = replace(given, views=views)
+    found = parted.losses(given, Moment())["infonce"]
+    text, image = (parted._whole(views[name], None) for name in ("text", "image"))
+    for rows in alike(text @ image.T, 2):
+        some = Batch({name: view[rows] for name, view in views.items()}, given.item[rows], given.pair[rows])
+        torch.testing.assert_close(found[rows], whole.losses(some, Moment())["infonce"])

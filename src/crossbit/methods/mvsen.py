@@ -42,6 +42,7 @@ from crossbit.nn.canonical import start_canonical
 from crossbit.nn.crossing import blocks, own_looks
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import cells, grid_side
+from crossbit.nn.groups import alike
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
 from crossbit.nn.losses import cosines, info_nce, inverse_temperature, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
@@ -85,6 +86,10 @@ class MVSENConfig:
         global_share: how much of the cosine of the two pooled vectors, each through a Linear and a residual MLP, is added to
             every score, as the global node of SGR does for its graph; none in the paper. The Linear starts from canonical
             correlations.
+        global_weight: weight of InfoNCE on that cosine alone, over the whole batch.
+        group: items of a batch whose joint scores are compared with each other, each time those whose pooled vectors are most
+            alike, so that hard negatives are kept and the cost of a step grows with the batch, not with its square; 0 compares
+            the whole batch. It needs `global_share`.
         global_width: of these vectors.
         summary: width inside that MLP.
         loss: of retrieval: "topk" as in the paper, or "infonce" with a learned temperature on the mean of both directions.
@@ -116,6 +121,8 @@ class MVSENConfig:
     graph_layers: int = 3
     cosine_share: float = 0.0
     global_share: float = 0.0
+    global_weight: float = 0.0
+    group: int = 0
     global_width: int = 256
     summary: int = 512
     loss: Literal["topk", "infonce"] = "topk"
@@ -163,6 +170,10 @@ class _Side:
 
     def __len__(self) -> int:
         return len(self.late)
+
+    def at(self, rows: Tensor) -> _Side:
+        """Give some of the items."""
+        return _Side(self.late[rows], self.mask[rows], self.whole[rows])
 
     def packed(self, rows: Tensor) -> _Side:
         """Give some items with their real tokens first, cut to the longest; order says nothing any more."""
@@ -257,6 +268,8 @@ class MVSEN(Method):
         self.whole = nn.ModuleDict({view: _Whole(dims[view][1], config) for view in self.reads if config.global_share})
         if config.loss == "infonce":
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        if config.global_share and config.global_weight:
+            self.global_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.attend = nn.ModuleDict()
         self.summarise = nn.ModuleDict()
         if len(matched) > 1:
@@ -328,11 +341,10 @@ class MVSEN(Method):
         margin: float | Tensor = config.margin
         if batch.correspondence is not None:
             margin = soft_margin(config.margin, batch.correspondence)
-        scores = self._scores(text, image).transpose(1, 2)
-        if config.loss == "infonce":
-            terms = {"infonce": info_nce(scores.mean(0), positives, inverse_temperature(self.log_scale))}
-        else:
-            terms = {"topk": torch.stack([top_k_hinge(some, positives, margin) for some in scores]).mean(0)}
+        terms: dict[str, Tensor] = {config.loss: self._retrieval(text, image, positives, margin)}
+        if self.whole and config.global_weight:
+            found = info_nce(image.whole @ text.whole.T, positives, inverse_temperature(self.global_scale))
+            terms["global"] = config.global_weight * found
         if len(self.attend):
             other = batch.views.get("positive")
             terms["text"] = config.text_weight * self._text(batch["text"], other, positives)
@@ -342,6 +354,27 @@ class MVSEN(Method):
                 read, batch.labels, reduction="none"
             ).mean(1)
         return terms
+
+    def _retrieval(
+        self, text: _Side, image: _Side, positives: Bool[Tensor, "B B"], margin: float | Tensor
+    ) -> Float[Tensor, " B"]:
+        """Give the loss of the joint scores, group by group."""
+        group = self.config.group if self.whole else 0
+        if not 0 < group < len(text):
+            return self._ranked(self._scores(text, image).transpose(1, 2), positives, margin)
+        parts, places = [], alike((text.whole @ image.whole.T).detach(), group)
+        for rows in places:
+            scores = self._scores(text.at(rows), image.at(rows)).transpose(1, 2)
+            some = margin if isinstance(margin, float) else margin[rows]
+            parts.append(self._ranked(scores, positives[rows][:, rows], some))
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+    def _ranked(
+        self, scores: Float[Tensor, "N B B"], positives: Bool[Tensor, "B B"], margin: float | Tensor
+    ) -> Float[Tensor, " B"]:
+        if self.config.loss == "infonce":
+            return info_nce(scores.mean(0), positives, inverse_temperature(self.log_scale))
+        return torch.stack([top_k_hinge(some, positives, margin) for some in scores]).mean(0)
 
     # ---- tokens
 
