@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crossbit.batch import Encoded
+from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods import scan
 from crossbit.methods.scan import SCAN, SCANConfig
+from crossbit.nn.canonical import canonical_maps
 
 DIMS = {"image": (2, 2), "text": (2, 2)}
 
@@ -75,3 +76,34 @@ def test_training_scores_what_evaluation_scores_also_with_tokens_left_out(direct
     assert learned.requires_grad
     with torch.no_grad():
         torch.testing.assert_close(learned.detach(), method.score((image,), (text,)))
+
+
+@torch.no_grad()
+def test_a_coarser_grid_is_the_same_as_coarser_features_and_shares_its_looks() -> None:
+    torch.manual_seed(0)
+    method = SCAN(SCANConfig(width=4, grid=2), DIMS).eval()
+    tokens = torch.randn(1, 16, 2)
+    fine = Encoded("image", tokens, torch.ones(1, 16, dtype=torch.bool), tokens.mean(1))
+    square = tokens.reshape(1, 2, 2, 2, 2, 2).mean((2, 4)).reshape(1, 4, 2)
+    coarse, text = view("image", square.tolist()), view("text", torch.randn(1, 3, 2).tolist())
+    torch.testing.assert_close(method.score((text,), (fine,)), method.score((text,), (coarse,)))
+    few = method.align(text, coarse).reshape(1, 3, 2, 1, 2, 1)
+    torch.testing.assert_close(method.align(text, fine), few.expand(1, 3, 2, 2, 2, 2).reshape(1, 3, 16) / 4)
+    back = method.align(coarse, text).reshape(1, 2, 1, 2, 1, 3)
+    torch.testing.assert_close(method.align(fine, text), back.expand(1, 2, 2, 2, 2, 3).reshape(1, 16, 3))
+
+
+def test_infonce_from_a_canonical_start() -> None:
+    torch.manual_seed(0)
+    views = {name: view(name, torch.randn(20, 1, 2).tolist()) for name in DIMS}
+    method = SCAN(SCANConfig(width=2, loss="infonce", canonical=True), DIMS).eval()
+    method.prepare(views, {name: some.pooled for name, some in views.items()}, [])
+    x, y = (views[name].pooled - views[name].pooled.mean(0) for name in DIMS)
+    expected = [torch.nn.functional.normalize(a @ b) for a, b in zip((x, y), canonical_maps(x, y, 2), strict=False)]
+    # one token a side: it sees the other whole, so scores are cosines
+    scores = method.score((views["image"],), (views["text"],))
+    torch.testing.assert_close(scores, expected[0] @ expected[1].T, atol=1e-4, rtol=1e-3)
+    batch = Batch(views, torch.arange(20), torch.arange(20))
+    logits = (scores / 0.07).detach()
+    by_hand = -0.5 * (logits.log_softmax(1) + logits.log_softmax(0)).diagonal()
+    torch.testing.assert_close(method.losses(batch, Moment())["infonce"], by_hand, atol=1e-4, rtol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from crossbit.nn.grid import averaged, cells, grid_side
+from crossbit.nn.grid import averaged, cells, grid_side, on_all_cells, spread
 
 
 def test_three_cells_become_two_by_their_areas() -> None:
@@ -38,3 +38,14 @@ def test_four_by_four_become_the_means_of_their_quarters() -> None:
     for fewer in (0, 4, 5):
         assert averaged(tokens, mask, fewer)[0] is tokens
     assert averaged(tokens[:, :15], mask[:, :15], 2)[0].shape == (1, 15, 2)
+
+
+def test_looks_of_fewer_cells_on_all_cells_by_hand() -> None:
+    coarse = torch.tensor([[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]) / 1.5  # three cells, the middle one part of both
+    looks = torch.tensor([[[0.9], [0.3]]])
+    torch.testing.assert_close(on_all_cells(looks, coarse, None), torch.tensor([[[0.9], [0.6], [0.3]]]))
+    back = torch.tensor([[[0.6, 0.4]]])
+    torch.testing.assert_close(on_all_cells(back, None, coarse), torch.tensor([[[0.4, 1 / 3, 4 / 15]]]))
+    assert on_all_cells(looks, None, None) is looks
+    assert spread(torch.ones(1, 9, dtype=torch.bool), 3) is None
+    assert spread(torch.ones(1, 9, dtype=torch.bool), 0) is None

@@ -41,7 +41,7 @@ from crossbit.nn.attention import SelfAttention
 from crossbit.nn.canonical import start_canonical
 from crossbit.nn.crossing import blocks, own_looks
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import cells, grid_side
+from crossbit.nn.grid import averaged, on_all_cells, spread
 from crossbit.nn.groups import alike
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
 from crossbit.nn.losses import cosines, info_nce, inverse_temperature, soft_margin, top_k_hinge
@@ -329,10 +329,7 @@ class MVSEN(Method):
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
         asks, seen = (self._side(view) for view in (a, b))
         weights = self._own_looks(asks, seen) * asks.mask[:, :, None]
-        first, second = (self._spread(view) for view in (a, b))
-        if first is not None:  # a cell of the grid looks where the coarser cells look that it is part of
-            weights = (first / first.sum(0)).T @ weights
-        return weights if second is None else weights @ second
+        return on_all_cells(weights, *(spread(view.mask, self._fewer(view)) for view in (a, b)))
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give topk, and text and labels as far as they have a weight and what they need is there."""
@@ -380,10 +377,7 @@ class MVSEN(Method):
 
     def _side(self, view: Encoded) -> _Side:
         """Read the tokens, through the shared encoder."""
-        tokens, mask = view.tokens, view.mask
-        coarse = self._spread(view)
-        if coarse is not None:
-            tokens, mask = coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
+        tokens, mask = averaged(view.tokens, view.mask, self._fewer(view))
         if self.training and self.config.drop:
             mask = drop_tokens(mask, self.config.drop)
         kept = self._kept(view)
@@ -419,11 +413,8 @@ class MVSEN(Method):
         found: Tensor = self.whole[view.modality](view.pooled, kept)
         return found
 
-    def _spread(self, view: Encoded) -> Float[Tensor, "M L"] | None:
-        """Give the share of each cell of a picture's grid in the fewer that are kept; None where nothing is averaged."""
-        fewer = self.config.grid
-        side = grid_side(view.mask) if fewer and view.modality == "image" else 0
-        return cells(side, fewer).to(view.tokens) if side > fewer else None
+    def _fewer(self, view: Encoded) -> int:
+        return self.config.grid if view.modality == "image" else 0
 
     # ---- pairs
 

@@ -10,12 +10,14 @@
 
 From the paper: both directions, the attention and its normalisations, both ways to pool, temperatures, loss.
 Our reconstruction: words are features of a frozen text encoder, or with `vocabulary` of a GRU that is trained along as in the
-paper; standardised inputs; the mean of the negatives in the beginning. It scores pairs jointly, so it re-ranks and cannot be
+paper; standardised inputs; the mean of the negatives in the beginning; switches: InfoNCE, a coarser grid, a start from
+canonical correlations. It scores pairs jointly, so it re-ranks and cannot be
 indexed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -27,10 +29,12 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
+from crossbit.nn.canonical import start_canonical
 from crossbit.nn.crossing import FAR, blocks, cosines_without_gradient, own_looks, packed
 from crossbit.nn.dropping import drop_tokens
+from crossbit.nn.grid import averaged, on_all_cells, spread
 from crossbit.nn.gru import EMBEDDING, WordGRU
-from crossbit.nn.losses import hinge, soft_margin
+from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
 from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks
 from crossbit.nn.standardise import Standardise
 
@@ -51,10 +55,14 @@ class SCANConfig:
         inverse_temperature: of the attention; the paper has 9 for t2i and 4 for i2t.
         pool: how the cosines of the asking tokens become one score.
         sharpness: of the log-sum-exp; the paper has 6 for t2i and 5 for i2t.
+        grid: average a picture's grid down to this many cells a side; 0 keeps it.
         drop: share of regions and words that training leaves out.
         dropout: on the channels of the inputs.
         margin: of the hinge.
         mean_negatives: share of training that uses the mean of the negatives before the hardest.
+        loss: "hinge" as in the paper, or "infonce" with a learned temperature.
+        canonical: start the projections from canonical correlations of the pooled features instead of at random; it needs
+            frozen features on both sides.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
             paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
@@ -64,10 +72,13 @@ class SCANConfig:
     inverse_temperature: float = 9.0
     pool: Literal["lse", "mean"] = "lse"
     sharpness: float = 6.0
+    grid: int = 0
     drop: float = 0.0
     dropout: float = 0.0
     margin: float = 0.2
     mean_negatives: float = 0.0
+    loss: Literal["hinge", "infonce"] = "hinge"
+    canonical: bool = False
     vocabulary: int = 0
 
     @classmethod
@@ -89,6 +100,8 @@ class SCAN(Method):
         self.standardise = nn.ModuleDict({view: Standardise(dims[view][0]) for view in frozen})
         self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], config.width) for view in frozen})
         self.words = WordGRU(config.vocabulary, EMBEDDING, config.width) if config.vocabulary else None
+        if config.loss == "infonce":
+            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, and the vocabulary if there is one."""
@@ -96,6 +109,11 @@ class SCAN(Method):
             standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
         if self.words is not None:
             self.words.vocabulary.learn(captions)
+        elif self.config.canonical:
+            (first, x), (second, y) = (
+                (self.project[view], self.standardise[view](pooled[view])) for view in self.reads
+            )
+            start_canonical(first, x, second, y)  # type: ignore[arg-type]
 
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
         """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
@@ -106,6 +124,7 @@ class SCAN(Method):
 
     def side(self, view: Encoded) -> tuple[Float[Tensor, "B L E"], Bool[Tensor, "B L"]]:
         """Give the tokens in the common space."""
+        view = self._coarse(view)
         return self._tokens(view), view.mask
 
     def meet(self, text: tuple[Tensor, Tensor], image: tuple[Tensor, Tensor]) -> Float[Tensor, "Nt Ni"]:
@@ -114,19 +133,31 @@ class SCAN(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
-        weights = own_looks(self._tokens(a), a.mask, self._tokens(b), b.mask, self.config.inverse_temperature)
-        return weights * a.mask[:, :, None]
+        coarser = [spread(view.mask, self._fewer(view)) for view in (a, b)]
+        (first, real), (second, seen) = self.side(a), self.side(b)
+        weights = own_looks(first, real, second, seen, self.config.inverse_temperature)
+        return on_all_cells(weights * real[:, :, None], *coarser)
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Give the hinge of each pair."""
-        image, text = batch["image"], batch["text"]
+        """Give the hinge (or InfoNCE) of each pair."""
+        image, text = self._coarse(batch["image"]), batch["text"]
         if self.training and self.config.drop:
             image, text = (replace(view, mask=drop_tokens(view.mask, self.config.drop)) for view in (image, text))
+        scores = self.score((image,), (text,))
+        if self.config.loss == "infonce":
+            return {"infonce": info_nce(scores, batch.positives(), inverse_temperature(self.log_scale))}
         margin: float | Tensor = self.config.margin
         if batch.correspondence is not None:
             margin = soft_margin(self.config.margin, batch.correspondence)
         hardest = moment.progress >= self.config.mean_negatives
-        return {"hinge": hinge(self.score((image,), (text,)), batch.positives(), margin, hardest)}
+        return {"hinge": hinge(scores, batch.positives(), margin, hardest)}
+
+    def _fewer(self, view: Encoded) -> int:
+        return self.config.grid if view.modality == "image" else 0
+
+    def _coarse(self, view: Encoded) -> Encoded:
+        tokens, mask = averaged(view.tokens, view.mask, self._fewer(view))
+        return replace(view, tokens=tokens, mask=mask)
 
     def _tokens(self, view: Encoded) -> Float[Tensor, "B L E"]:
         if self.words is not None and view.modality == "text":

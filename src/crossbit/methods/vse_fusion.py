@@ -39,7 +39,7 @@ from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder
 from crossbit.nn.canonical import start_canonical
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import averaged, cells, grid_side
+from crossbit.nn.grid import averaged, on_all_cells, spread
 from crossbit.nn.gru import EMBEDDING, WordGRU
 from crossbit.nn.losses import NEVER, hinge, info_nce, inverse_temperature, ramp, soft_margin
 from crossbit.nn.pooling import GPO
@@ -297,16 +297,14 @@ class VSEFusion(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give the softmax over the locals of `b` of their cosine with each local of `a`, pair by pair."""
-        spread_a, spread_b = (self._spread(view) for view in (a, b))
+        coarser = [spread(view.mask, self.config.grid if view.modality == "image" else 0) for view in (a, b)]
         a, b = self._coarse(a), self._coarse(b)
         first, second = (
             F.normalize(self.towers[view.modality](view.tokens, view.mask, view.pooled)[0], dim=-1) for view in (a, b)
         )
         scores = (first @ second.transpose(1, 2) * 10.0).masked_fill(~b.mask[:, None], NEVER)
         weights: Tensor = scores.softmax(2) * b.mask[:, None] * a.mask[:, :, None]
-        if spread_a is not None:  # a cell of the grid looks where the coarser cells look that it is part of
-            weights = (spread_a / spread_a.sum(0)).T @ weights
-        return weights if spread_b is None else weights @ spread_b
+        return on_all_cells(weights, *coarser)
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give hinge, itc, ims, lmi and itm, as far as they have a weight."""
@@ -358,12 +356,6 @@ class VSEFusion(Method):
         self._keys = {}
 
     # ---- tokens
-
-    def _spread(self, view: Encoded) -> Float[Tensor, "M L"] | None:
-        """Give the share of each cell of a picture's grid in the fewer that are kept; None where nothing is averaged."""
-        fewer = self.config.grid
-        side = grid_side(view.mask) if fewer and view.modality == "image" else 0
-        return cells(side, fewer).to(view.tokens) if side > fewer else None
 
     def _coarse(self, view: Encoded) -> Encoded:
         """Average a picture's grid to fewer cells, if that is wanted."""

@@ -24,12 +24,27 @@ def cells(side: int, fewer: int) -> Float[Tensor, "M L"]:
     return torch.kron(band, band).float()
 
 
+def spread(mask: Bool[Tensor, "B L"], fewer: int) -> Float[Tensor, "M L"] | None:
+    """Give the weight of each cell of a full square grid in each of the fewer; None where nothing is to be averaged."""
+    side = grid_side(mask) if fewer else 0
+    return cells(side, fewer).to(mask.device) if side > fewer else None
+
+
 def averaged(
     tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], fewer: int
 ) -> tuple[Float[Tensor, "B M D"], Bool[Tensor, "B M"]]:
     """Average a full square grid down to `fewer` x `fewer` cells; what is no such grid, or not larger, stays as it is."""
-    side = grid_side(mask) if fewer else 0
-    if side <= fewer:
-        return tokens, mask
-    coarse = cells(side, fewer).to(tokens)
-    return coarse @ tokens, mask[:, :1].expand(-1, len(coarse))
+    coarse = spread(mask, fewer)
+    return (tokens, mask) if coarse is None else (coarse.to(tokens) @ tokens, mask[:, :1].expand(-1, len(coarse)))
+
+
+def on_all_cells(
+    weights: Float[Tensor, "B Ma Mb"], a: Float[Tensor, "Ma La"] | None, b: Float[Tensor, "Mb Lb"] | None
+) -> Float[Tensor, "B La Lb"]:
+    """Give what the cells look at by what the fewer cells look at, of either side that was averaged.
+
+    A cell looks where those look that it is part of; what is looked at shares its weight out to its parts.
+    """
+    if a is not None:
+        weights = (a / a.sum(0)).T.to(weights) @ weights
+    return weights if b is None else weights @ b.to(weights)
