@@ -86,7 +86,13 @@ def main(folder: Path, sheet: Path, table: Path) -> None:
         "command": " ".join(["python", *sys.argv]), "date": now(), "machine": machine(),
         "data": {"name": data.name, "fingerprint": data.fingerprint}, "marks": [JUDGED, DRAWN],
     }  # fmt: skip
-    record = {**about, "pairs": len(suspects), "suspects": sum(bool(s.kind) for s in suspects), **counts, "judged": judged}
+    record = {
+        **about,
+        "pairs": len(suspects),
+        "suspects": sum(bool(s.kind) for s in suspects),
+        **counts,
+        "judged": judged,
+    }
     table.parent.mkdir(parents=True, exist_ok=True)
     table.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     draw(first, sheet)
