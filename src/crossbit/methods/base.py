@@ -35,7 +35,7 @@ class Method(nn.Module):
     stages: ClassVar[tuple[str, ...]] = ("train",)
     prefers: ClassVar[Mapping[str, str]] = {}
     """View to the encoder that it is trained on where none is named and the packaged default would not do."""
-    reads_tokens: bool | tuple[str, ...] = True
+    reads_tokens: ClassVar[bool | tuple[str, ...]] = True
     """False where the pooled vectors are all that is read, or the modalities whose tokens are read: views of the others then
     come without tokens (L = 0), which loads faster."""
 

@@ -84,7 +84,7 @@ class CMHRDRN(Method):
         super().__init__(config, dims)
         self.config: CMHRDRNConfig = config
         counted = config.text_net == "tfidf"
-        self.reads_tokens = ("text",) if counted else False
+        self.reads_tokens = ("text",) if counted else False  # type: ignore[misc]
         widths = {"image": dims["image"][1], "text": config.words if counted else dims["text"][1]}
         self.vocabulary = Vocabulary(config.words) if counted else None
         self.networks = nn.ModuleDict(

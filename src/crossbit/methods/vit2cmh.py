@@ -98,7 +98,7 @@ class ViT2CMH(Method):
     def __init__(self, config: ViT2CMHConfig, dims: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(config, dims)
         self.config: ViT2CMHConfig = config
-        self.reads_tokens = False if config.text_net == "pooled" else ("text",)
+        self.reads_tokens = False if config.text_net == "pooled" else ("text",)  # type: ignore[misc]
         self.gru = _gru(config, dims["text"][0])
         widths = {"image": dims["image"][1], "text": config.gru_hidden if self.gru is not None else dims["text"][1]}
         self.networks = nn.ModuleDict(
