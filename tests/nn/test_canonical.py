@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossbit.nn.canonical import canonical_maps, start_canonical
+from crossbit.nn.canonical import canonical_maps, pooled_fit, start_canonical
 from crossbit.nn.hashing import itq
 
 
@@ -101,3 +101,10 @@ def test_a_layer_wider_than_the_rows_gives_zeros_beyond() -> None:
     first, second = torch.nn.Linear(8, 7), torch.nn.Linear(6, 7)
     start_canonical(first, x, second, y)
     assert not first(x)[:, 6:].any()
+
+
+def test_pooled_vectors_of_another_width_than_tokens_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert pooled_fit({"image": (8, 8), "text": (6, 6)})
+    assert not caplog.records
+    assert not pooled_fit({"image": (8, 8), "text": (6, 5)})
+    assert "other widths (text 6 and 5)" in caplog.text

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
-from crossbit.nn.canonical import start_canonical
+from crossbit.nn.canonical import pooled_fit, start_canonical
 from crossbit.nn.crossing import FAR, blocks, cosines_without_gradient, own_looks, packed
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import averaged, on_all_cells, spread
@@ -62,7 +62,7 @@ class SCANConfig:
         mean_negatives: share of training that uses the mean of the negatives before the hardest.
         loss: "hinge" as in the paper, or "infonce" with a learned temperature.
         canonical: start the projections from canonical correlations of the pooled features instead of at random; it needs
-            frozen features on both sides.
+            frozen features on both sides, with summaries as wide as tokens.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
             paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
@@ -109,7 +109,7 @@ class SCAN(Method):
             standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator]
         if self.words is not None:
             self.words.vocabulary.learn(captions)
-        elif self.config.canonical:
+        elif self.config.canonical and pooled_fit(self.dims):
             (first, x), (second, y) = (
                 (self.project[view], self.standardise[view](pooled[view])) for view in self.reads
             )

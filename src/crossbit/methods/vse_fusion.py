@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder
-from crossbit.nn.canonical import start_canonical
+from crossbit.nn.canonical import pooled_fit, start_canonical
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import averaged, on_all_cells, spread
 from crossbit.nn.gru import EMBEDDING, WordGRU
@@ -82,7 +82,8 @@ class VSEFusionConfig:
             to add to it; without it, it has to learn from two vectors alone what the cosine is.
         cosine_share: how much of the cosine `score` adds to the probability of a match.
         canonical: start the projections from canonical correlations of the pooled features, the residual MLP at zero and the
-            heads of itc, ims and lmi alike, instead of at random; it needs frozen features on both sides.
+            heads of itc, ims and lmi alike, instead of at random; it needs frozen features on both sides,
+            with summaries as wide as tokens.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU; it needs
             the encoder `words`. 0 reads the features of a frozen text encoder.
     """
@@ -250,7 +251,7 @@ class VSEFusion(Method):
                 tower.standardise.learn(views[view].tokens[views[view].mask])  # type: ignore[operator, union-attr]
                 if self.config.summary:
                     tower.standardise_pooled.learn(pooled[view])  # type: ignore[operator, union-attr]
-        if self.config.canonical and not self.config.vocabulary:
+        if self.config.canonical and not self.config.vocabulary and pooled_fit(self.dims):
             self._start_from_pooled(pooled)
         for name, module in self.old.items():
             module.load_state_dict(self._young(name).state_dict())

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
-from crossbit.nn.canonical import start_canonical
+from crossbit.nn.canonical import pooled_fit, start_canonical
 from crossbit.nn.dropping import drop_tokens
 from crossbit.nn.grid import averaged
 from crossbit.nn.gru import EMBEDDING, WordGRU
@@ -55,7 +55,8 @@ class VSEInfinityConfig:
         loss: "hinge" as in the paper, or "infonce".
         pool: "gpo" as in the paper, or "mean", with which it is VSE++ on tokens.
         canonical: start the projections from canonical correlations of the pooled features and the residual MLP at zero,
-            instead of at random; it needs frozen features on both sides.
+            instead of at random; it needs frozen features on both sides,
+            with summaries as wide as tokens.
         vocabulary: words that a vocabulary of its own knows, learned from the training captions and read by a Bi-GRU, as in the
             paper; it needs the encoder `words`. 0 reads the features of a frozen text encoder.
     """
@@ -113,7 +114,7 @@ class VSEInfinity(Method):
             standardise.learn(pooled[view] if whole else views[view].tokens[views[view].mask])  # type: ignore[operator]
         if self.words is not None:
             self.words.vocabulary.learn(captions)
-        elif self.config.canonical:
+        elif self.config.canonical and pooled_fit(self.dims):
             self._start_from_pooled(pooled)
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:

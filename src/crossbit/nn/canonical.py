@@ -6,11 +6,15 @@ analysis finds it in a second, and training only has to improve on it.
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 
 def canonical_maps(
@@ -45,6 +49,17 @@ def canonical_maps(
         (half_y @ v[:kept].T * scale).float(),
         correlations[:kept].float(),
     )
+
+
+def pooled_fit(dims: Mapping[str, tuple[int, int]]) -> bool:
+    """Say whether pooled vectors are as wide as tokens, so that a layer that reads tokens can start from them; warn if not.
+
+    Args:
+        dims: widths of the tokens and of the pooled vector by view.
+    """
+    if unlike := [f"{view} {width} and {pooled}" for view, (width, pooled) in dims.items() if width != pooled]:
+        log.warning("start at random: tokens and pooled vectors have other widths (%s)", ", ".join(unlike))
+    return not unlike
 
 
 @torch.no_grad()
