@@ -53,8 +53,8 @@ class Arm:
 
 
 _NCE = {"loss": "infonce"}
-"""The loss of every arm. By the hinge with hardest negatives a GRU collapses to one code for all texts (a loss of twice the margin)
-and codes over BERT reach three fifths of the validation rsum; a comparison with what has collapsed would say nothing."""
+"""The loss of every arm. By the hinge with hardest negatives a GRU collapses to one code for all texts (a loss of twice the
+margin), and codes over BERT reach three fifths of the validation rsum; to beat what has collapsed would say nothing."""
 _GRU = {**_NCE, "text_net": "gru"}
 _OWN = {**_NCE, "text_net": "vocabulary"}
 ARMS: Mapping[str, Arm] = {
