@@ -7,7 +7,7 @@
 the GRU of the pooling over the positions of every item; float32. Ours is `vse_infinity` as `crossbit train` runs it.
 *Evaluation* of SCAN (words look at regions): the published script takes one caption after the other, repeats it for all
 pictures, forms what its words see and its cosine; ours is `joint_scores`. Both give the same scores, which is checked.
-*Memory*: what evaluation adds to the process at the peak, for a number of pictures, twice and five times as many: it grows until
+*Memory*: what evaluation adds to the process at the peak, for a number of pictures, 2 and 5 times as many: it grows until
 128 MB of what the pictures' side consists of are kept, and then no more; the scores, which are the answer, are not counted.
 
 Seconds are processor seconds of one thread, the better of several turns taken one after the other, so that other work on the
