@@ -18,6 +18,7 @@ from crossbit.evaluation.result import Result
 RESULTS, PAGE = Path("results/picto-fine"), Path("docs/fine-grained.md")
 METHODS = {
     "vsepp": "VSE++",
+    "vsepp-hidden": "VSE++ with a hidden layer",
     "clip_style": "VSE++ with symmetric InfoNCE (CLIP style)",
     "vse_infinity": "VSE-infinity",
     "scan": "SCAN, words look at cells",
