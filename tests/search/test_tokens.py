@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbit.errors import AbilityError, ConfigError, UsageError
+from crossbit.errors import AbilityError, CollectionError, ConfigError, UsageError
 from crossbit.features import Features
 from crossbit.search.collection import Collection
+from crossbit.search.durable import write_json
 from crossbit.search.tokens import KeptTokens, keep, kept_precision
 from search.fakes import FakeModel, paint
 
@@ -127,10 +128,22 @@ def test_damaged_tokens_are_named_dropped_and_made_again(tmp_path: Path, picture
     assert collection.verify().ok
 
     note = tmp_path / "c" / "tokens" / "settings.json"
-    note.write_text('{"format": 99}')
+    note.write_text('{"format": ')
     assert [damage.file for damage in collection.verify()] == [str(note)]
     assert "dropped with all kept tokens" in collection.repair().mended[0]
     assert collection.verify().ok
+
+
+def test_tokens_of_a_newer_crossbit_are_named_and_never_dropped(tmp_path: Path, pictures: Path) -> None:
+    collection = Collection.create(tmp_path / "c", TokenModel(), root=pictures)
+    collection.sync(pictures, progress=False)
+    collection.keep_tokens("int8")
+    note = tmp_path / "c" / "tokens" / "settings.json"
+    write_json(note, {"format": 99, "keep": "int4"})
+    assert [damage.file for damage in collection.verify()] == [str(note)]
+    with pytest.raises(CollectionError, match=r"this crossbit reads 1\n\nhint: upgrade crossbit"):
+        collection.repair()
+    assert list((tmp_path / "c").rglob("pack-*/tokens.npy"))
 
 
 def test_tokens_follow_the_items(tmp_path: Path, pictures: Path) -> None:

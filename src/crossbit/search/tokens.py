@@ -218,11 +218,13 @@ def mend(folder: Path) -> list[str]:
     """Drop what is damaged and keep the rest; say so, one sentence a pack.
 
     Raises:
-        CollectionError: the disk is full or cannot be written.
+        CollectionError: the disk is full or cannot be written, or a newer crossbit wrote the tokens, which is no damage.
     """
     said = []
     for path, what in damaged(folder):
         if path.name == "settings.json":
+            if _readable(path):
+                kept_precision(folder)  # says what to do
             with told(folder):
                 shutil.rmtree(path.parent)
             said.append(f"{path}, dropped with all kept tokens: `index --keep-tokens` makes them again")
@@ -230,6 +232,13 @@ def mend(folder: Path) -> list[str]:
         KeptTokens(folder, path.parent.name).drop_damaged(path)
         said.append(f"{path}, without {what}: the next `index` makes them again")
     return said
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return bool(read_json(path))
+    except CollectionError:
+        return False
 
 
 def _packs(folder: Path) -> list[Path]:
