@@ -73,8 +73,8 @@ def test_the_score_is_the_formula_for_every_pair(direction: str) -> None:
     for row in range(3):
         for column in range(3):
             length, regions = int(given["text"].mask[row].sum()), int(given["image"].mask[column].sum())
-            words = method._side(given["text"][torch.tensor([row])]).late[0, :length]
-            cells = method._side(given["image"][torch.tensor([column])]).late[0, :regions]
+            words = method.side(given["text"][torch.tensor([row])]).late[0, :length]
+            cells = method.side(given["image"][torch.tensor([column])]).late[0, :regions]
             expected = [
                 score_by_loops(method.reason[name], *((words, cells) if name == "t2i" else (cells, words)), 10.0)
                 for name in method.directions
@@ -86,8 +86,8 @@ def test_the_score_is_the_formula_for_every_pair(direction: str) -> None:
 def test_a_share_of_the_cosine_is_added() -> None:
     given, changes = batch(), {"direction": "t2i"}
     with_it, without = made(cosine_share=0.5, **changes), made(**changes)
-    words = without._side(given["text"][torch.tensor([1])]).late[0, :2]
-    regions = without._side(given["image"][torch.tensor([0])]).late[0, :3]
+    words = without.side(given["text"][torch.tensor([1])]).late[0, :2]
+    regions = without.side(given["image"][torch.tensor([0])]).late[0, :3]
     seen = weights_by_loops(words, regions, 10.0) @ regions
     cosines = (words * seen).sum(1) / (words.norm(dim=1) * seen.norm(dim=1))
     gap = with_it.score((given["text"],), (given["image"],)) - without.score((given["text"],), (given["image"],))
@@ -100,7 +100,7 @@ def test_the_shared_encoder_is_one_for_both_sides() -> None:
     method.enter["image"].load_state_dict(method.enter["text"].state_dict())  # type: ignore[union-attr]
     text = batch()["text"]
     image = replace(text, modality="image")
-    torch.testing.assert_close(method._side(text).late, method._side(image).late)
+    torch.testing.assert_close(method.side(text).late, method.side(image).late)
 
 
 @torch.no_grad()
@@ -116,7 +116,7 @@ def test_either_side_may_ask_and_blocks_change_nothing(monkeypatch: pytest.Monke
 def test_it_looks_where_the_attention_says_also_through_a_coarser_grid() -> None:
     method, given = made(), batch()
     looked = method.align(given["text"], given["image"])
-    words, regions = (method._side(given[name]).late for name in ("text", "image"))
+    words, regions = (method.side(given[name]).late for name in ("text", "image"))
     expected = weights_by_loops(words[1, :2], regions[1, :2], 10.0)
     torch.testing.assert_close(looked[1, :2, :2], expected, rtol=0, atol=1e-6)
     assert float(looked[1, 2:].abs().sum() + looked[1, :, 2:].abs().sum()) == 0
@@ -137,7 +137,7 @@ def test_what_the_label_head_reads_by_hand() -> None:
     given = batch()
     for mix in (0.5, 0.99):
         method = made(label_mix=mix)
-        text, image = method._side(given["text"]), method._side(given["image"])
+        text, image = method.side(given["text"]), method.side(given["image"])
         words, regions = text.late[1, :2], image.late[1, :2]
         seen_words = weights_by_loops(regions, words, 10.0).mean(0) @ words
         seen_regions = weights_by_loops(words, regions, 10.0).mean(0) @ regions
@@ -148,7 +148,7 @@ def test_what_the_label_head_reads_by_hand() -> None:
 @torch.no_grad()
 def test_over_the_batch_it_reads_all_pictures_as_the_published_code_does() -> None:
     given, method = batch(), made(label_images="batch", label_mix=0.99)
-    text, image = method._side(given["text"]), method._side(given["image"])
+    text, image = method.side(given["text"]), method.side(given["image"])
     expected = torch.zeros(8, dtype=torch.float64)
     for picture, regions in enumerate((3, 2, 1)):
         words, cells = text.late[1, :2], image.late[picture, :regions]
@@ -172,7 +172,7 @@ def test_every_part_can_be_left_out() -> None:
 @torch.no_grad()
 def test_without_interaction_every_token_sees_the_mean() -> None:
     method, given = made(interaction=False, direction="t2i"), batch()
-    text, image = method._side(given["text"]), method._side(given["image"])
+    text, image = method.side(given["text"]), method.side(given["image"])
     mean = image.late[1, :2].mean(0)
     node = method.reason["t2i"].node((mean - text.late[0]) ** 2)  # type: ignore[operator, union-attr]
     nodes = torch.nn.functional.normalize(node, dim=-1)
@@ -189,8 +189,8 @@ def test_the_published_mask_takes_padding_for_words() -> None:
         text, tokens=torch.cat([text.tokens, text.tokens], 1), mask=torch.cat([text.mask, torch.zeros(3, 3) > 0], 1)
     )
     right, theirs = made(), made(mask="zero_sum")
-    torch.testing.assert_close(right._side(longer).late[:, :3][text.mask], right._side(text).late[text.mask])
-    assert not torch.allclose(theirs._side(longer).late[:, :3], theirs._side(text).late)
+    torch.testing.assert_close(right.side(longer).late[:, :3][text.mask], right.side(text).late[text.mask])
+    assert not torch.allclose(theirs.side(longer).late[:, :3], theirs.side(text).late)
 
 
 @torch.no_grad()
@@ -250,7 +250,7 @@ def test_a_share_of_the_cosine_of_the_pooled_vectors_is_added() -> None:
     ]
     with_it = method.score((views["text"],), (views["image"],))
     alone = method._scores(
-        *(replace(method._side(views[name]), whole=rows["image"][:3, :0]) for name in ("text", "image"))
+        *(replace(method.side(views[name]), whole=rows["image"][:3, :0]) for name in ("text", "image"))
     )
     torch.testing.assert_close(with_it - alone.mean(0), 2 * unit[1] @ unit[0].T, atol=1e-4, rtol=1e-3)
 

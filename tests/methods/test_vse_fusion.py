@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from crossbit.batch import Batch, Encoded, Moment
-from crossbit.methods.vse_fusion import VSEFusion, VSEFusionConfig, global_to_local, mined
+from crossbit.methods.vse_fusion import VSEFusion, VSEFusionConfig, mined
 from crossbit.nn.canonical import canonical_maps
+from crossbit.nn.losses import global_to_local
 
 DIMS = {"image": (5, 5), "text": (4, 4)}
 CONFIG = VSEFusionConfig(

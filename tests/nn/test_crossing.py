@@ -8,16 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossbit.nn.crossing import (
-    affinity,
-    blocks,
-    cosine_of_seen,
-    cosines_without_gradient,
-    looks,
-    own_looks,
-    packed,
-    see,
-)
+from crossbit.nn.crossing import blocks, cosines_without_gradient, own_looks, packed
+from nn.plain_crossing import affinity, cosine_of_seen, looks, see
 
 
 def toys(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossbit.nn.crossing import affinity, cosine_of_seen, looks, see
 from crossbit.nn.pairwise import gram_of, graph_step, pair_affinity, pair_cosines, pair_looks, pair_nodes
+from nn.plain_crossing import affinity, cosine_of_seen, looks, see
 
 
 def toys() -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
+from crossbit.nn.layers import two_layers
 from crossbit.nn.losses import info_nce
 from crossbit.nn.standardise import Standardise
 
@@ -75,10 +76,10 @@ class CMDN(Method):
         self.config: CMDNConfig = config
         widths = {view: dims[view][1] for view in self.reads}
         self.standardise = nn.ModuleDict({view: Standardise(width) for view, width in widths.items()})
-        self.within = nn.ModuleDict({view: _layers(w, config.hidden, config.width) for view, w in widths.items()})
-        self.across = nn.ModuleDict({view: _layers(w, config.hidden, config.width) for view, w in widths.items()})
-        self.rebuild = nn.ModuleDict({view: _layers(config.width, config.hidden, w) for view, w in widths.items()})
-        self.translate = nn.ModuleDict({view: _layers(config.width, config.hidden, w) for view, w in widths.items()})
+        self.within = nn.ModuleDict({view: two_layers(w, config.hidden, config.width) for view, w in widths.items()})
+        self.across = nn.ModuleDict({view: two_layers(w, config.hidden, config.width) for view, w in widths.items()})
+        self.rebuild = nn.ModuleDict({view: two_layers(config.width, config.hidden, w) for view, w in widths.items()})
+        self.translate = nn.ModuleDict({view: two_layers(config.width, config.hidden, w) for view, w in widths.items()})
         self.share = nn.ModuleDict({view: nn.Linear(2 * config.width, config.bits) for view in self.reads})
         self.centre = nn.ModuleDict({view: nn.BatchNorm1d(config.bits, affine=False) for view in self.reads})
         self.classify = nn.Linear(config.bits, config.classes) if config.classes else None
@@ -125,7 +126,3 @@ class CMDN(Method):
     def _shared(self, view: str, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         within, across = self.within[view](rows), self.across[view](rows)
         return self.centre[view](self.share[view](torch.cat([within, across], 1))), within, across
-
-
-def _layers(width: int, hidden: int, out: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))

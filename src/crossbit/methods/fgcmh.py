@@ -39,13 +39,21 @@ from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder, prepend
 from crossbit.nn.canonical import canonical_maps
 from crossbit.nn.hashing import HashHead, HashKind, itq, nested_itq, over_lengths
-from crossbit.nn.losses import bit_balance, hinge, info_nce, inverse_temperature, quantisation, ramp, soft_margin
+from crossbit.nn.losses import (
+    bit_balance,
+    hinge,
+    info_nce,
+    inverse_temperature,
+    learned_scale,
+    quantisation,
+    ramp,
+    soft_margin,
+)
 from crossbit.nn.pooling import GPO, Pool, masked_max, masked_mean
 from crossbit.nn.standardise import Standardise
 
 LARGEST_GRID = 32
 FIRST_GATE = 0.2
-FIRST_SCALE = math.log(1 / 0.07)
 
 
 @dataclass(frozen=True)
@@ -164,9 +172,7 @@ class FGCMH(Method):
             self.hash["image"].state_dict()
         )  # own weights, one start: codes agree at once
         if config.loss == "infonce":
-            self.log_scale = nn.ParameterDict(
-                {kind: nn.Parameter(torch.tensor(FIRST_SCALE)) for kind in ("code", "dense")}
-            )
+            self.log_scale = nn.ParameterDict({kind: learned_scale() for kind in ("code", "dense")})
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of tokens and summaries; start the summaries from canonical correlations if wanted."""

@@ -24,7 +24,6 @@ are standardised; a grid may be averaged to fewer cells.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -39,12 +38,12 @@ from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import SelfAttention
 from crossbit.nn.canonical import start_canonical
-from crossbit.nn.crossing import blocks, own_looks
+from crossbit.nn.crossing import blocks, own_looks, packed
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import averaged, on_all_cells, spread
+from crossbit.nn.grid import coarser, on_all_cells, spread
 from crossbit.nn.groups import alike
 from crossbit.nn.gru import EMBEDDING, BiGRU, WordGRU
-from crossbit.nn.losses import cosines, info_nce, inverse_temperature, soft_margin, top_k_hinge
+from crossbit.nn.losses import cosines, info_nce, inverse_temperature, learned_scale, soft_margin, top_k_hinge
 from crossbit.nn.memory import MemoryLayer
 from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks, pair_nodes
 from crossbit.nn.pooling import masked_mean
@@ -165,23 +164,18 @@ class _Side:
     mask: Bool[Tensor, "B L"]
     whole: Float[Tensor, "B G"]
 
-    def __getitem__(self, rows: slice) -> _Side:
+    def __getitem__(self, rows: slice | Tensor) -> _Side:
         return _Side(self.late[rows], self.mask[rows], self.whole[rows])
 
     def __len__(self) -> int:
         return len(self.late)
 
-    def at(self, rows: Tensor) -> _Side:
-        """Give some of the items."""
-        return _Side(self.late[rows], self.mask[rows], self.whole[rows])
-
     def packed(self, rows: Tensor) -> _Side:
         """Give some items with their real tokens first, cut to the longest; order says nothing any more."""
-        mask = self.mask[rows]
-        longest = max(1, int(mask.sum(1).max()))
-        first = (~mask).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
-        late = self.late[rows].gather(1, first.unsqueeze(-1).expand(-1, -1, self.late.shape[2]))
-        return _Side(late, mask.gather(1, first), self.whole[rows])
+        some = self[rows]
+        first = packed(some.mask)
+        late = some.late.gather(1, first.unsqueeze(-1).expand(-1, -1, some.late.shape[2]))
+        return _Side(late, some.mask.gather(1, first), some.whole)
 
 
 class _Reasoner(nn.Module):
@@ -267,9 +261,9 @@ class MVSEN(Method):
         self.reason = nn.ModuleDict({direction: _Reasoner(config) for direction in self.directions})
         self.whole = nn.ModuleDict({view: _Whole(dims[view][1], config) for view in self.reads if config.global_share})
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = learned_scale()
         if config.global_share and config.global_weight:
-            self.global_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.global_scale = learned_scale()
         self.attend = nn.ModuleDict()
         self.summarise = nn.ModuleDict()
         if len(matched) > 1:
@@ -317,8 +311,17 @@ class MVSEN(Method):
         return self.meet(self.side(query), self.side(item))
 
     def side(self, view: Encoded) -> _Side:
-        """Give the tokens after the shared encoder."""
-        return self._side(view)
+        """Give the tokens after the shared encoder, and the pooled vector if it has a say."""
+        coarse = coarser(view, self.config.grid)
+        tokens, mask = coarse.tokens, coarse.mask
+        if self.training and self.config.drop:
+            mask = drop_tokens(mask, self.config.drop)
+        kept = self._kept(view)
+        x = self.share(self._read(view.modality, tokens, mask, kept))
+        known = mask if self.config.mask == "lengths" else x.sum(2) != 0
+        for layer in self.encoder:
+            x = layer(x, known)
+        return _Side(x, mask, self._whole(view, kept))
 
     def meet(self, text: _Side, image: _Side) -> Float[Tensor, "Nt Ni"]:
         """Give the score of every text with every picture."""
@@ -327,14 +330,14 @@ class MVSEN(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
-        asks, seen = (self._side(view) for view in (a, b))
+        asks, seen = (self.side(view) for view in (a, b))
         weights = self._own_looks(asks, seen) * asks.mask[:, :, None]
-        return on_all_cells(weights, *(spread(view.mask, self._fewer(view)) for view in (a, b)))
+        return on_all_cells(weights, *(spread(view, self.config.grid) for view in (a, b)))
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give topk, and text and labels as far as they have a weight and what they need is there."""
         config, positives = self.config, batch.positives()
-        image, text = self._side(batch["image"]), self._side(batch["text"])
+        image, text = self.side(batch["image"]), self.side(batch["text"])
         margin: float | Tensor = config.margin
         if batch.correspondence is not None:
             margin = soft_margin(config.margin, batch.correspondence)
@@ -361,7 +364,7 @@ class MVSEN(Method):
             return self._ranked(self._scores(text, image).transpose(1, 2), positives, margin)
         parts, places = [], alike((text.whole @ image.whole.T).detach(), group)
         for rows in places:
-            scores = self._scores(text.at(rows), image.at(rows)).transpose(1, 2)
+            scores = self._scores(text[rows], image[rows]).transpose(1, 2)
             some = margin if isinstance(margin, float) else margin[rows]
             parts.append(self._ranked(scores, positives[rows][:, rows], some))
         return torch.cat(parts)[torch.cat(places).argsort()]
@@ -374,18 +377,6 @@ class MVSEN(Method):
         return torch.stack([top_k_hinge(some, positives, margin) for some in scores]).mean(0)
 
     # ---- tokens
-
-    def _side(self, view: Encoded) -> _Side:
-        """Read the tokens, through the shared encoder."""
-        tokens, mask = averaged(view.tokens, view.mask, self._fewer(view))
-        if self.training and self.config.drop:
-            mask = drop_tokens(mask, self.config.drop)
-        kept = self._kept(view)
-        x = self.share(self._read(view.modality, tokens, mask, kept))
-        known = mask if self.config.mask == "lengths" else x.sum(2) != 0
-        for layer in self.encoder:
-            x = layer(x, known)
-        return _Side(x, mask, self._whole(view, kept))
 
     def _kept(self, view: Encoded) -> Float[Tensor, "B C"] | None:
         """Draw which input channels of each item this training step keeps, in all of its tokens."""
@@ -412,9 +403,6 @@ class MVSEN(Method):
             return view.pooled[:, :0]
         found: Tensor = self.whole[view.modality](view.pooled, kept)
         return found
-
-    def _fewer(self, view: Encoded) -> int:
-        return self.config.grid if view.modality == "image" else 0
 
     # ---- pairs
 

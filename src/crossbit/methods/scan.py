@@ -17,7 +17,6 @@ indexed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -29,12 +28,12 @@ from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
-from crossbit.nn.canonical import pooled_fit, start_canonical
+from crossbit.nn.canonical import pooled_fit, start_from_pooled
 from crossbit.nn.crossing import FAR, blocks, cosines_without_gradient, own_looks, packed
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import averaged, on_all_cells, spread
+from crossbit.nn.grid import coarser, on_all_cells, spread
 from crossbit.nn.gru import EMBEDDING, WordGRU
-from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
+from crossbit.nn.losses import hinge, info_nce, inverse_temperature, learned_scale, soft_margin
 from crossbit.nn.pairwise import gram_of, pair_affinity, pair_cosines, pair_looks
 from crossbit.nn.standardise import Standardise
 
@@ -101,7 +100,7 @@ class SCAN(Method):
         self.project = nn.ModuleDict({view: nn.Linear(dims[view][0], config.width) for view in frozen})
         self.words = WordGRU(config.vocabulary, EMBEDDING, config.width) if config.vocabulary else None
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = learned_scale()
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, and the vocabulary if there is one."""
@@ -110,10 +109,8 @@ class SCAN(Method):
         if self.words is not None:
             self.words.vocabulary.learn(captions)
         elif self.config.canonical and pooled_fit(self.dims):
-            (first, x), (second, y) = (
-                (self.project[view], self.standardise[view](pooled[view])) for view in self.reads
-            )
-            start_canonical(first, x, second, y)  # type: ignore[arg-type]
+            layers = [(self.project[view], self.standardise[view]) for view in self.reads]
+            start_from_pooled(layers, [pooled[view] for view in self.reads])  # type: ignore[arg-type]
 
     def score(self, queries: Views, items: Views) -> Float[Tensor, "Nq Ni"]:
         """Give the score of every query with every item; the pairs are cut into blocks that fit in memory."""
@@ -124,7 +121,7 @@ class SCAN(Method):
 
     def side(self, view: Encoded) -> tuple[Float[Tensor, "B L E"], Bool[Tensor, "B L"]]:
         """Give the tokens in the common space."""
-        view = self._coarse(view)
+        view = coarser(view, self.config.grid)
         return self._tokens(view), view.mask
 
     def meet(self, text: tuple[Tensor, Tensor], image: tuple[Tensor, Tensor]) -> Float[Tensor, "Nt Ni"]:
@@ -133,14 +130,14 @@ class SCAN(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give how much each token of `a` looks at each token of `b`, pair by pair."""
-        coarser = [spread(view.mask, self._fewer(view)) for view in (a, b)]
+        fewer = [spread(view, self.config.grid) for view in (a, b)]
         (first, real), (second, seen) = self.side(a), self.side(b)
         weights = own_looks(first, real, second, seen, self.config.inverse_temperature)
-        return on_all_cells(weights * real[:, :, None], *coarser)
+        return on_all_cells(weights * real[:, :, None], *fewer)
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give the hinge (or InfoNCE) of each pair."""
-        image, text = self._coarse(batch["image"]), batch["text"]
+        image, text = coarser(batch["image"], self.config.grid), batch["text"]
         if self.training and self.config.drop:
             image, text = (replace(view, mask=drop_tokens(view.mask, self.config.drop)) for view in (image, text))
         scores = self.score((image,), (text,))
@@ -151,13 +148,6 @@ class SCAN(Method):
             margin = soft_margin(self.config.margin, batch.correspondence)
         hardest = moment.progress >= self.config.mean_negatives
         return {"hinge": hinge(scores, batch.positives(), margin, hardest)}
-
-    def _fewer(self, view: Encoded) -> int:
-        return self.config.grid if view.modality == "image" else 0
-
-    def _coarse(self, view: Encoded) -> Encoded:
-        tokens, mask = averaged(view.tokens, view.mask, self._fewer(view))
-        return replace(view, tokens=tokens, mask=mask)
 
     def _tokens(self, view: Encoded) -> Float[Tensor, "B L E"]:
         if self.words is not None and view.modality == "text":

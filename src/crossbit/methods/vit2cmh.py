@@ -19,12 +19,10 @@ the CNN and the RNN that the paper replaces.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -38,14 +36,13 @@ from crossbit.nn.losses import (
     hinge,
     info_nce,
     inverse_temperature,
+    learned_scale,
     pairwise_likelihood,
     quantisation,
     shares_label,
     soft_margin,
 )
 from crossbit.nn.pooling import masked_mean
-
-FIRST_SCALE = math.log(1 / 0.07)
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class ViT2CMH(Method):
             {view: HashNetwork(widths[view], config.hidden, config.bits, config.dropout) for view in self.reads}
         )
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(FIRST_SCALE))
+            self.log_scale = learned_scale()
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the summaries, and the vocabulary from the training captions alone."""

@@ -37,11 +37,21 @@ from torch.nn import functional as F
 from crossbit.batch import Batch, Encoded, Moment, Views
 from crossbit.methods.base import Method
 from crossbit.nn.attention import Encoder
-from crossbit.nn.canonical import pooled_fit, start_canonical
+from crossbit.nn.canonical import pooled_fit, start_from_pooled
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import averaged, on_all_cells, spread
+from crossbit.nn.grid import coarser, on_all_cells, spread
 from crossbit.nn.gru import EMBEDDING, WordGRU
-from crossbit.nn.losses import NEVER, hinge, info_nce, inverse_temperature, ramp, soft_margin
+from crossbit.nn.layers import two_layers
+from crossbit.nn.losses import (
+    NEVER,
+    global_to_local,
+    hinge,
+    info_nce,
+    inverse_temperature,
+    learned_scale,
+    ramp,
+    soft_margin,
+)
 from crossbit.nn.pooling import GPO
 from crossbit.nn.real import channels_kept, kept_of, on_real, ready_of
 from crossbit.nn.standardise import Standardise
@@ -148,11 +158,11 @@ class _Tower(nn.Module):
         super().__init__()
         self.standardise = Standardise(width_in)
         self.project = nn.Linear(width_in, config.width)
-        self.residual = _network(width_in, hidden, config.width) if hidden else nn.Sequential()
+        self.residual = two_layers(width_in, hidden, config.width) if hidden else nn.Sequential()
         self.summarise = nn.Sequential()
         if config.summary:
             self.standardise_pooled = Standardise(width_pooled)
-            self.summarise = _network(width_pooled, config.summary, config.width)
+            self.summarise = two_layers(width_pooled, config.summary, config.width)
         self.gpo = GPO(even=True, quick=True)
         self.dropout = config.dropout
 
@@ -209,7 +219,7 @@ class VSEFusion(Method):
             {f"{use}_{view}": nn.Linear(config.width, config.projection) for use in uses for view in self.reads}
         )
         if uses or config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = learned_scale()
         self.old = nn.ModuleDict()
         if config.itc_weight or config.ims_weight:
             kept = {f"tower_{view}": self.towers[view] for view in self.reads}
@@ -240,7 +250,7 @@ class VSEFusion(Method):
             if config.match_cosine:
                 nn.init.zeros_(self.match.weight)
                 nn.init.zeros_(self.match.bias)
-                self.match_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+                self.match_scale = learned_scale()
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, start the momentum copies, and keep the queue shorter than the data."""
@@ -259,7 +269,8 @@ class VSEFusion(Method):
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give the pooled vector, of unit length."""
-        view = self._coarse(*views)
+        (view,) = views
+        view = coarser(view, self.config.grid)
         found: Tensor = self.towers[view.modality](view.tokens, view.mask, view.pooled)[1]
         return found
 
@@ -272,7 +283,7 @@ class VSEFusion(Method):
 
     def side(self, view: Encoded) -> tuple[Tensor, Tensor, Tensor]:
         """Give the locals, their mask and the pooled vector; without a fusion encoder that reads locals, none of these."""
-        view = self._coarse(view)
+        view = coarser(view, self.config.grid)
         local, pooled = self.towers[view.modality](view.tokens, view.mask, view.pooled)
         seen = slice(None) if self.config.itm_weight and self.config.fusion_input == "tokens" else slice(0)
         return local[:, seen], view.mask[:, seen], pooled
@@ -298,19 +309,19 @@ class VSEFusion(Method):
 
     def align(self, a: Encoded, b: Encoded) -> Float[Tensor, "B La Lb"]:
         """Give the softmax over the locals of `b` of their cosine with each local of `a`, pair by pair."""
-        coarser = [spread(view.mask, self.config.grid if view.modality == "image" else 0) for view in (a, b)]
-        a, b = self._coarse(a), self._coarse(b)
+        fewer = [spread(view, self.config.grid) for view in (a, b)]
+        a, b = coarser(a, self.config.grid), coarser(b, self.config.grid)
         first, second = (
             F.normalize(self.towers[view.modality](view.tokens, view.mask, view.pooled)[0], dim=-1) for view in (a, b)
         )
         scores = (first @ second.transpose(1, 2) * 10.0).masked_fill(~b.mask[:, None], NEVER)
         weights: Tensor = scores.softmax(2) * b.mask[:, None] * a.mask[:, :, None]
-        return on_all_cells(weights, *coarser)
+        return on_all_cells(weights, *fewer)
 
     def losses(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Give hinge, itc, ims, lmi and itm, as far as they have a weight."""
         config, positives = self.config, batch.positives()
-        views = {view: self._coarse(batch[view]) for view in self.reads}
+        views = {view: coarser(batch[view], self.config.grid) for view in self.reads}
         whole = views
         if self.training and config.drop:
             views = {name: replace(view, mask=drop_tokens(view.mask, config.drop)) for name, view in views.items()}
@@ -356,30 +367,15 @@ class VSEFusion(Method):
         self.queue_filled += len(item)
         self._keys = {}
 
-    # ---- tokens
-
-    def _coarse(self, view: Encoded) -> Encoded:
-        """Average a picture's grid to fewer cells, if that is wanted."""
-        if view.modality != "image" or not self.config.grid:
-            return view
-        tokens, mask = averaged(view.tokens, view.mask, self.config.grid)
-        return replace(view, tokens=tokens, mask=mask)
-
     # ---- the terms
 
     @torch.no_grad()
     def _start_from_pooled(self, pooled: Mapping[str, Tensor]) -> None:
         """Start the projections where pooled pairs agree; heads that compare both sides then begin as one rotation."""
         image, text = self.towers["image"], self.towers["text"]
-        (first, x), (second, y) = (
-            (tower.project, tower.standardise(pooled[view]))  # type: ignore[operator, union-attr]
-            for view, tower in (("image", image), ("text", text))
-        )
-        start_canonical(first, x, second, y)  # type: ignore[arg-type]
-        for tower in (image, text):
-            for layer in [*list(tower.residual)[-1:], *list(tower.summarise)[-1:]]:  # type: ignore[arg-type]
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        beside = [tower.residual for tower in (image, text)] + [tower.summarise for tower in (image, text)]
+        layers = [(tower.project, tower.standardise) for tower in (image, text)]
+        start_from_pooled(layers, [pooled[view] for view in self.reads], beside)  # type: ignore[arg-type]
         for name, head in self.heads.items():
             nn.init.orthogonal_(head.weight)  # type: ignore[arg-type]
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
@@ -493,28 +489,3 @@ def mined(similarity: Float[Tensor, "B B"], positives: Bool[Tensor, "B B"]) -> T
     none = positives.all(1)
     weight[none] = torch.roll(torch.eye(len(weight), device=weight.device), 1, 1)[none]
     return torch.multinomial(weight, 1).squeeze(1)
-
-
-def global_to_local(
-    whole: Float[Tensor, "B P"],
-    parts: Float[Tensor, "B L P"],
-    mask: Bool[Tensor, "B L"],
-    positives: Bool[Tensor, "B B"],
-    scale: float | Tensor,
-) -> Float[Tensor, " B"]:
-    """Let each vector find its own parts among the parts of all other items; the mean over its real parts.
-
-    Source: local mutual information of TCL (Yang and others, CVPR 2022), equation 6, with other views of one item left out.
-    """
-    owner = mask.nonzero()[:, 0]  # of each of the N real parts: padding is most of a batch
-    scores = whole @ parts[mask].T  # (B, N)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
-    own = scores[owner, torch.arange(len(owner), device=owner.device)]
-    others = torch.logsumexp(scores.masked_fill(positives[:, owner], NEVER), 1)
-    lost = torch.logaddexp(own, others[owner]) - own
-    total = own.new_zeros(len(whole)).index_add(0, owner, lost)
-    return total / mask.sum(1).clamp(min=1)
-
-
-def _network(width: int, hidden: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))

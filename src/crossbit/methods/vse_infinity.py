@@ -15,24 +15,23 @@ canonical correlations, an MLP of the pooled vector beside the pooled tokens.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
-from crossbit.nn.canonical import pooled_fit, start_canonical
+from crossbit.nn.canonical import pooled_fit, start_from_pooled
 from crossbit.nn.dropping import drop_tokens
-from crossbit.nn.grid import averaged
+from crossbit.nn.grid import coarser
 from crossbit.nn.gru import EMBEDDING, WordGRU
-from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
+from crossbit.nn.layers import two_layers
+from crossbit.nn.losses import hinge, info_nce, inverse_temperature, learned_scale, soft_margin
 from crossbit.nn.pooling import GPO, masked_mean
 from crossbit.nn.real import channels_kept, kept_of, on_real, ready_of
 from crossbit.nn.standardise import Standardise
@@ -99,13 +98,13 @@ class VSEInfinity(Method):
         )
         self.residual = nn.Sequential()
         if config.hidden:
-            self.residual = _network(dims["image"][0], config.hidden, width)
+            self.residual = two_layers(dims["image"][0], config.hidden, width)
         self.summarise = nn.ModuleDict()
         if config.summary:
-            self.summarise = nn.ModuleDict({view: _network(dims[view][1], config.summary, width) for view in frozen})
+            self.summarise = nn.ModuleDict({view: two_layers(dims[view][1], config.summary, width) for view in frozen})
             self.standardise.update({f"{view}_pooled": Standardise(dims[view][1]) for view in frozen})
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = learned_scale()
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of the tokens, and the vocabulary if there is one."""
@@ -115,14 +114,14 @@ class VSEInfinity(Method):
         if self.words is not None:
             self.words.vocabulary.learn(captions)
         elif self.config.canonical and pooled_fit(self.dims):
-            self._start_from_pooled(pooled)
+            layers = [(self.project[view], self.standardise[view]) for view in self.reads]
+            beside = [self.residual, *self.summarise.values()]
+            start_from_pooled(layers, [pooled[view] for view in self.reads], beside)  # type: ignore[arg-type]
 
     def embed(self, *views: Encoded) -> Float[Tensor, "B E"]:
         """Give unit vectors of pictures or of sentences."""
         (view,) = views
-        if view.modality == "image" and self.config.grid:
-            tokens, mask = averaged(view.tokens, view.mask, self.config.grid)
-            view = replace(view, tokens=tokens, mask=mask)
+        view = coarser(view, self.config.grid)
         if self.training and self.config.drop:
             view = replace(view, mask=drop_tokens(view.mask, self.config.drop))
         pool = self.gpo[view.modality] if self.config.pool == "gpo" else masked_mean
@@ -143,13 +142,6 @@ class VSEInfinity(Method):
             margin = soft_margin(self.config.margin, batch.correspondence)
         return {"hinge": hinge(similarity, positives, margin, moment.progress >= self.config.mean_negatives)}
 
-    def _start_from_pooled(self, pooled: Mapping[str, Tensor]) -> None:
-        (first, x), (second, y) = ((self.project[view], self.standardise[view](pooled[view])) for view in self.reads)
-        start_canonical(first, x, second, y)  # type: ignore[arg-type]
-        for last in [*list(self.residual)[-1:], *(mlp[-1] for mlp in self.summarise.values())]:  # type: ignore[index]
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-
     def _local(self, view: Encoded, kept: Float[Tensor, "B D"] | None) -> Float[Tensor, "B L E"]:
         if self.words is not None and view.modality == "text":
             states: Tensor = self.words(view.tokens, view.mask)[0]
@@ -162,7 +154,3 @@ class VSEInfinity(Method):
     def _each(self, modality: str, tokens: Float[Tensor, "*N D"]) -> Float[Tensor, "*N E"]:
         local: Tensor = self.project[modality](tokens)
         return local + self.residual(tokens) if modality == "image" and self.config.hidden else local
-
-
-def _network(width: int, hidden: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, out))

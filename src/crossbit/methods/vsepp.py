@@ -14,19 +14,17 @@ inputs, and `loss="infonce"` as a switch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.batch import Batch, Encoded, Moment
 from crossbit.methods.base import Method
-from crossbit.nn.losses import hinge, info_nce, inverse_temperature, soft_margin
+from crossbit.nn.losses import hinge, info_nce, inverse_temperature, learned_scale, soft_margin
 from crossbit.nn.standardise import Standardise
 
 
@@ -69,7 +67,7 @@ class VSEPP(Method):
         self.standardise = nn.ModuleDict({view: Standardise(dims[view][1]) for view in self.reads})
         self.heads = nn.ModuleDict({view: _head(dims[view][1], config) for view in self.reads})
         if config.loss == "infonce":
-            self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+            self.log_scale = learned_scale()
 
     def prepare(self, views: Mapping[str, Encoded], pooled: Mapping[str, Tensor], captions: Sequence[str]) -> None:
         """Learn mean and spread of both inputs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -80,6 +80,25 @@ def start_canonical(first: nn.Linear, x: Float[Tensor, "M P"], second: nn.Linear
         linear.weight.zero_()
         linear.weight[: found.shape[1]] = found.T / spread.clamp(min=1e-6)
         linear.bias.copy_(-linear.weight @ rows.mean(0))
+
+
+def start_from_pooled(
+    layers: Sequence[tuple[nn.Linear, nn.Module]],
+    pooled: Sequence[Tensor],
+    beside: Iterable[nn.Module] = (),
+) -> None:
+    """Start the projections of both sides from the canonical maps of their standardised pooled vectors.
+
+    Args:
+        layers: of each side the projection and what standardises its input.
+        pooled: paired rows of each side, (M, P) and (M, Q).
+        beside: networks whose result is added to that of a projection; their last layers start at zero.
+    """
+    (first, x), (second, y) = ((layer, ready(rows)) for (layer, ready), rows in zip(layers, pooled, strict=True))
+    start_canonical(first, x, second, y)
+    for last in (network[-1] for network in beside if len(network)):  # type: ignore[arg-type, index]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def _inverse_root(covariance: Tensor, share: float) -> Tensor:

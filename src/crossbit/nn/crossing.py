@@ -1,7 +1,7 @@
 """Attention across modalities, as SCAN has it: what each token of one side sees in the tokens of the other.
 
-Every function takes all pairs of Na items and Nb others at once. The two axes of the affinity are easily confused: it is
-normalised over the tokens that ask and its softmax runs over the tokens that are looked at.
+The two axes of the affinity are easily confused: it is normalised over the tokens that ask and its softmax runs over the tokens
+that are looked at. All pairs with gradients are in `pairwise`; the plain formulas of both, in tests/nn/plain_crossing.py.
 """
 
 from __future__ import annotations
@@ -16,27 +16,6 @@ from torch.nn import functional as F
 FAR = -1e4
 
 
-def affinity(a: Float[Tensor, "Na La D"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Na Nb La Lb"]:
-    """Give the dot product of every token of `a` with every token of `b`."""
-    (na, la, width), (nb, lb, _) = a.shape, b.shape
-    product = a.reshape(na * la, width) @ b.reshape(nb * lb, width).T
-    return product.reshape(na, la, nb, lb).transpose(1, 2)
-
-
-def looks(
-    scores: Float[Tensor, "Na Nb La Lb"],
-    mask_a: Bool[Tensor, "Na La"],
-    mask_b: Bool[Tensor, "Nb Lb"],
-    inverse_temperature: float,
-) -> Float[Tensor, "Na Nb La Lb"]:
-    """Give for each token of `a` the weights of the tokens of `b`; they sum to 1 over the real ones.
-
-    Source: SCAN (Lee and others, ECCV 2018), equations 1 and 2 (text to image: `a` are the words): negative affinities are
-        shrunk to a tenth, each token of `b` is normalised over the tokens of `a`, then the softmax over `b`.
-    """
-    return _weights(scores, mask_a[:, None, :, None], mask_b[None, :, None, :], inverse_temperature)
-
-
 def own_looks(
     a: Float[Tensor, "B La D"],
     mask_a: Bool[Tensor, "B La"],
@@ -44,37 +23,15 @@ def own_looks(
     mask_b: Bool[Tensor, "B Lb"],
     inverse_temperature: float,
 ) -> Float[Tensor, "B La Lb"]:
-    """Give the same weights where every row of `a` is compared with the row of `b` at its own place alone."""
-    return _weights(a @ b.transpose(1, 2), mask_a[:, :, None], mask_b[:, None, :], inverse_temperature)
+    """Give for each token of `a` the weights of the tokens of the `b` at its own place; they sum to 1 over the real ones.
 
-
-def _weights(scores: Tensor, real_a: Tensor, real_b: Tensor, inverse_temperature: float) -> Tensor:
-    scores = F.leaky_relu(scores, 0.1).masked_fill(~real_a, 0.0)
+    Source: SCAN (Lee and others, ECCV 2018), equations 1 and 2 (text to image: `a` are the words): negative affinities are
+        shrunk to a tenth, each token of `b` is normalised over the tokens of `a`, then the softmax over `b`.
+    """
+    real_a, real_b = mask_a[:, :, None], mask_b[:, None, :]
+    scores = F.leaky_relu(a @ b.transpose(1, 2), 0.1).masked_fill(~real_a, 0.0)
     scores = scores / scores.norm(dim=-2, keepdim=True).clamp(min=1e-8)
     return torch.softmax((scores * inverse_temperature).masked_fill(~real_b, FAR), dim=-1) * real_b
-
-
-def cosine_of_seen(
-    scores: Float[Tensor, "Na Nb La Lb"],
-    weights: Float[Tensor, "Na Nb La Lb"],
-    norms: Float[Tensor, "Na La"],
-    b: Float[Tensor, "Nb Lb D"],
-) -> Float[Tensor, "Na Nb La"]:
-    """Give the cosine of each token of `a` with what it sees, without forming what it sees.
-
-    With weights w over tokens v_j the seen vector is s = sum w_j v_j, so a . s = sum w_j (a . v_j), which the affinity holds
-    already, and |s|^2 = w G w with the Gram matrix G of the tokens: Lb^2 numbers in place of Lb x D.
-
-    Args:
-        scores: the raw affinity, before anything was done to it.
-        weights: as `looks` gives them.
-        norms: lengths of the tokens of `a`.
-        b: the tokens that are looked at.
-    """
-    gram = b @ b.transpose(1, 2)  # (Nb, Lb, Lb)
-    product = (weights * scores).sum(3)
-    squared = (torch.einsum("xyal,ylm->xyam", weights, gram) * weights).sum(3)
-    return product / (norms[:, None] * squared.clamp(min=1e-12).sqrt()).clamp(min=1e-8)
 
 
 def cosines_without_gradient(
@@ -85,7 +42,10 @@ def cosines_without_gradient(
     gram: Float[Tensor, "Nb Lb Lb"],
     inverse_temperature: float,
 ) -> Float[Tensor, "Na Nb La"]:
-    """Give what `affinity`, `looks` and `cosine_of_seen` give together, in less time: in place, looked-at rows together.
+    """Give the cosine of each token of `a` with what it sees in each `b`, weighed as in `own_looks`; in place.
+
+    What it sees is never formed: with weights w over tokens v_j it is s = sum w_j v_j, so a . s = sum w_j (a . v_j), which the
+    affinity holds already, and |s|^2 = w G w with the Gram matrix G of the tokens: Lb^2 numbers in place of Lb x D.
 
     Args:
         a: tokens that ask.
@@ -116,14 +76,6 @@ def cosines_without_gradient(
     lengths = a.norm(dim=2)[None] * squared.clamp_(min=1e-12).sqrt_()
     found: Tensor = (along / lengths.clamp_(min=1e-8)).transpose(0, 1)
     return found
-
-
-def see(weights: Float[Tensor, "Na Nb La Lb"], b: Float[Tensor, "Nb Lb D"]) -> Float[Tensor, "Na Nb La D"]:
-    """Give what each token of `a` sees in `b`: the weighted sum of its tokens, not brought to unit length."""
-    (na, nb, la, lb), width = weights.shape, b.shape[2]
-    # one product an item of `b`, whatever the number of items of `a`
-    seen = torch.bmm(weights.transpose(0, 1).reshape(nb, na * la, lb), b)
-    return seen.reshape(nb, na, la, width).transpose(0, 1)
 
 
 def packed(mask: Bool[Tensor, "B L"]) -> Int64[Tensor, "B M"]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from crossbit.batch import Encoded
 
 
 def grid_side(mask: Bool[Tensor, "B L"]) -> int:
@@ -24,18 +27,18 @@ def cells(side: int, fewer: int) -> Float[Tensor, "M L"]:
     return torch.kron(band, band).float()
 
 
-def spread(mask: Bool[Tensor, "B L"], fewer: int) -> Float[Tensor, "M L"] | None:
-    """Give the weight of each cell of a full square grid in each of the fewer; None where nothing is to be averaged."""
-    side = grid_side(mask) if fewer else 0
-    return cells(side, fewer).to(mask.device) if side > fewer else None
+def spread(view: Encoded, fewer: int) -> Float[Tensor, "M L"] | None:
+    """Give the weight of each cell of a picture's full square grid in each of the fewer; None where nothing is averaged."""
+    side = grid_side(view.mask) if fewer and view.modality == "image" else 0
+    return cells(side, fewer).to(view.mask.device) if side > fewer else None
 
 
-def averaged(
-    tokens: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"], fewer: int
-) -> tuple[Float[Tensor, "B M D"], Bool[Tensor, "B M"]]:
-    """Average a full square grid down to `fewer` x `fewer` cells; what is no such grid, or not larger, stays as it is."""
-    coarse = spread(mask, fewer)
-    return (tokens, mask) if coarse is None else (coarse.to(tokens) @ tokens, mask[:, :1].expand(-1, len(coarse)))
+def coarser(view: Encoded, fewer: int) -> Encoded:
+    """Average a picture's full square grid down to `fewer` x `fewer` cells; what is no such grid, or not larger, stays."""
+    coarse = spread(view, fewer)
+    if coarse is None:
+        return view
+    return replace(view, tokens=coarse.to(view.tokens) @ view.tokens, mask=view.mask[:, :1].expand(-1, len(coarse)))
 
 
 def on_all_cells(

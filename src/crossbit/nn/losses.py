@@ -10,7 +10,7 @@ import math
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 NEVER = -1e4
@@ -88,6 +88,27 @@ def info_nce(
     return 0.5 * (forward + backward)
 
 
+def global_to_local(
+    whole: Float[Tensor, "B P"],
+    parts: Float[Tensor, "B L P"],
+    mask: Bool[Tensor, "B L"],
+    positives: Bool[Tensor, "B B"],
+    scale: float | Tensor,
+) -> Float[Tensor, " B"]:
+    """Let each vector find its own parts among the parts of all other items; the mean over its real parts.
+
+    Source: local mutual information of TCL (Yang and others, CVPR 2022), equation 6, with other views of one item left out.
+    """
+    owner = mask.nonzero()[:, 0]  # of each of the N real parts: padding is most of a batch
+    scores = whole @ parts[mask].T  # (B, N)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
+    own = scores[owner, torch.arange(len(owner), device=owner.device)]
+    others = torch.logsumexp(scores.masked_fill(positives[:, owner], NEVER), 1)
+    lost = torch.logaddexp(own, others[owner]) - own
+    total = own.new_zeros(len(whole)).index_add(0, owner, lost)
+    return total / mask.sum(1).clamp(min=1)
+
+
 def imitation(logits: Float[Tensor, "B M"], taught: Float[Tensor, "B M"]) -> Float[Tensor, ""]:
     """Give the divergence of the logits' softmax from the teacher's, over rows and over columns; near ones count most.
 
@@ -150,6 +171,11 @@ def pairwise_likelihood(
 def ramp(progress: float, until: float) -> float:
     """Rise linearly from 0 to 1 over the first part of training, then stay."""
     return 1.0 if until <= 0 else min(1.0, max(0.0, progress / until))
+
+
+def learned_scale() -> nn.Parameter:
+    """Give a temperature to be learned, of 0.07 in the beginning, as `inverse_temperature` reads it."""
+    return nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
 
 def inverse_temperature(log_scale: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Steps over all pairs of two sides with gradients written out: what `crossing` and `reasoning` compute, in less time.
+"""Steps over all pairs of two sides with gradients written out: attention, cosines, nodes and graphs, in less time.
 
 Every tensor of pairs is (Nb, Na, La, ...), the seen side first, so that all that asks one item of it is one matrix.
 Three things cost in plain operations: a softmax or a norm over fewer than 16 numbers, which the processor's wide registers do
@@ -35,7 +35,7 @@ def pair_looks(
     mask_b: Bool[Tensor, "Nb Lb"],
     inverse_temperature: float,
 ) -> Float[Tensor, "Nb Na La Lb"]:
-    """Give what `crossing.looks` gives."""
+    """Give for each token of `a` the weights of the tokens of `b`, as `crossing.own_looks` has them, for all pairs."""
     with _wide(scores):
         scores = scores.to(_dtype(scores))
         found: Tensor = _Looks.apply(
@@ -50,7 +50,7 @@ def pair_cosines(
     norms: Float[Tensor, "Na La"],
     gram: Float[Tensor, "Nb Lb Lb"],
 ) -> Float[Tensor, "Nb Na La"]:
-    """Give what `crossing.cosine_of_seen` gives, with the Gram matrix of what is seen made beforehand."""
+    """Give the cosine of each token of `a` with what it sees, by the Gram matrix of what is seen, see `crossing`."""
     with _wide(scores):
         found: Tensor = _Cosines.apply(scores, weights, norms.to(scores), gram.to(scores))
         return found
